@@ -1,0 +1,130 @@
+"""What a directory of models is worth on labelled rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from models import registry
+from models.calibrate import ece, softmax
+from models.classifier import Classifier
+from models.errors import DataError
+from models.spec import OUT_OF_SCOPE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_COVERED_SHARE = 0.9
+
+
+class Score(Struct, frozen=True, kw_only=True):
+    """Quality of logits; shares in 0..1, None where no row tells.
+
+    `accuracy`, `ece`, `coverage90_accuracy` are of the in-scope rows; a row answered "out of scope" is wrong there.
+    `coverage90_accuracy`: accuracy on the 90 % with the highest confidence. `auroc_oos`: in scope against out of
+    scope by the highest confidence in any route.
+    """
+
+    accuracy: float
+    ece: float
+    coverage90_accuracy: float
+    auroc_oos: float | None
+
+
+class RungReport(Struct, frozen=True, kw_only=True):
+    """One rung on the rows given; costs are text to prediction, one text at a time."""
+
+    accuracy: float
+    auroc_oos: float | None
+    ece: float
+    accuracy_fp32: float
+    p50_us: float
+    p99_us: float
+    bytes: int
+    coverage90_accuracy: float
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """All rungs on the same `n` rows."""
+
+    n: int
+    rungs: dict[str, RungReport]
+
+
+def evaluate(models_dir: Path, rows: Sequence[tuple[str, str]]) -> Report:
+    """Score every rung of `models_dir` on rows of (text, route); the route `oos` marks rows out of scope.
+
+    Raises: DataError: no row in scope, or a route that the models don't know; ManifestError, BadFile.
+    """
+    loaded = registry.load(models_dir)
+    labels = loaded.manifest.labels
+    texts = [text for text, _ in rows]
+    truth = truth_of([route for _, route in rows], labels)
+    rungs = {}
+    for name, rung in loaded.rungs.items():
+        spec = rung.classifier.spec
+        registry.verify(models_dir / spec.fp32_file, spec.fp32_sha256)
+        fp32 = Classifier(labels, msgspec.structs.replace(spec, file=spec.fp32_file), models_dir)
+        p50_ns, p99_ns = registry.measure(rung.classifier, texts)
+        served = score(_logits(rung.classifier, texts), truth, labels, spec.temperature)
+        whole = score(_logits(fp32, texts), truth, labels, spec.temperature)
+        rungs[name] = RungReport(
+            accuracy=served.accuracy,
+            auroc_oos=served.auroc_oos,
+            ece=served.ece,
+            accuracy_fp32=whole.accuracy,
+            p50_us=p50_ns / 1_000,
+            p99_us=p99_ns / 1_000,
+            bytes=spec.bytes,
+            coverage90_accuracy=served.coverage90_accuracy,
+        )
+    return Report(n=len(rows), rungs=rungs)
+
+
+def truth_of(routes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
+    """Index of each row's label; -1 where the row is out of scope and no label says so. Raises: DataError."""
+    index = {label: i for i, label in enumerate(labels)}
+    index.setdefault(OUT_OF_SCOPE, -1)
+    for number, route in enumerate(routes, 1):
+        if route not in index:
+            raise DataError(f"row {number}: route {route!r} is none of the {len(labels)} the models know")
+    return np.array([index[route] for route in routes], np.int64)
+
+
+def score(
+    logits: NDArray[np.float32], truth: NDArray[np.int64], labels: Sequence[str], temperature: float
+) -> Score:
+    """Quality of `logits`. Shapes: float32[n, labels], int64[n] as of `truth_of`. Raises: DataError: none in scope."""
+    routes = np.array([label != OUT_OF_SCOPE for label in labels])
+    in_scope = (truth >= 0) & routes[truth]
+    if not in_scope.any():
+        raise DataError("no row is in scope; there is nothing to score")
+    shares = softmax(logits, temperature)
+    confidence = shares[in_scope].max(axis=1)
+    correct = shares[in_scope].argmax(axis=1) == truth[in_scope]
+    surest = np.argsort(-confidence, kind="stable")[: max(1, round(_COVERED_SHARE * len(confidence)))]
+    familiar = shares[:, routes].max(axis=1)
+    return Score(
+        accuracy=float(correct.mean()),
+        ece=ece(confidence, correct),
+        coverage90_accuracy=float(correct[surest].mean()),
+        auroc_oos=None if in_scope.all() else auroc(familiar[in_scope], familiar[~in_scope]),
+    )
+
+
+def auroc(above: NDArray[np.float32], below: NDArray[np.float32]) -> float:
+    """Share of pairs in which the value of `above` is the higher; ties count half (Mann-Whitney)."""
+    ordered = np.sort(below)
+    wins = np.searchsorted(ordered, above, side="left") + np.searchsorted(ordered, above, side="right")
+    return float(wins.mean() / (2 * len(below)))
+
+
+def _logits(classifier: Classifier, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Shapes: -> float32[texts, labels]."""
+    return np.stack([classifier.logits(text) for text in texts])

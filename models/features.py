@@ -1,0 +1,115 @@
+"""Text to the ids of hashed n-grams: words, word pairs, and the 3- to 5-grams of each word.
+
+Works for any language that can be split by spaces, and for those that can't by their character n-grams alone.
+Hashes are CRC-32, so a model trained on one machine reads the same ids on every other.
+"""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from array import array
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.spec import FeatureSpec
+
+_DROPPED = frozenset({"Cc", "Cf", "Cs"})  # control, invisible format (zero width, soft hyphen), lone surrogates
+_BREAKS = str.maketrans(dict.fromkeys(string.punctuation + "“”„‘’«»¿¡…–—。、「」।؟،", " "))
+_CACHED_WORDS = 16_384  # about 10 MB at 27 ids a word
+_CACHED_WORD_CHARS = 32  # longer words are not words: they would make the cache's size depend on the sender
+_PAIR = 0x9E3779B1  # 2**32 over the golden ratio (Knuth's multiplicative hashing): spreads sums of two hashes
+_START, _END = 0x5BD1E995, 0x1B873593  # stand for the words before the first and after the last
+
+
+def normalise(text: str) -> str:
+    """One spelling for texts that mean the same: NFKC, case folded, single spaces, nothing invisible.
+
+    Idempotent. ASCII takes a fast path (about 1 µs for a sentence).
+    """
+    if text.isascii():
+        if not text.isprintable():
+            text = _without_control(text)
+        return " ".join(text.lower().split())
+    if not text.isprintable():
+        text = _without_control(text)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())
+
+
+def words(normalised: str) -> list[str]:
+    """The words of a normalised text, punctuation left out."""
+    return normalised.translate(_BREAKS).split()
+
+
+def _without_control(text: str) -> str:
+    """`text` with line breaks and tabs as spaces and other control and format characters left out."""
+    return "".join(
+        " " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in _DROPPED
+    )
+
+
+class Features:
+    """Turns texts into n-gram ids as `spec` says.
+
+    Keeps the ids of the words seen last (words are Zipfian: nearly all of a new text's are known), which bounds the
+    memory and makes a known word cost one dictionary look-up.
+    Safety: one thread at a time.
+    """
+
+    __slots__ = ("_known", "_spec")
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        """Start with an empty cache."""
+        self._spec = spec
+        self._known: dict[str, tuple[int, bytes]] = {}
+
+    def ids(self, text: str) -> NDArray[np.int32]:
+        """Ids of the n-grams of `text`, repeated as they occur; raw or normalised text gives the same.
+
+        Shapes: int32[n], 0 <= id < buckets; n >= 1 even without words: the end of a text is an n-gram too.
+        Cost: about 8 µs for 12 known words; bounded by `max_chars` and `max_words` for any text.
+        """
+        spec = self._spec
+        shift = 32 - spec.bits
+        known = self._known
+        words = normalise(text[: 4 * spec.max_chars])[: spec.max_chars].translate(_BREAKS).split()
+        parts = []
+        pairs = array("i")
+        before = _START
+        for word in words[: spec.max_words]:
+            found = known.get(word)
+            if found is None:
+                found = self._learn(word)
+            hashed, grams = found
+            parts.append(grams)
+            pairs.append(((before * _PAIR + hashed) & 0xFFFFFFFF) >> shift)
+            before = hashed
+        pairs.append(((before * _PAIR + _END) & 0xFFFFFFFF) >> shift)
+        parts.append(pairs.tobytes())
+        return np.frombuffer(b"".join(parts), dtype=np.int32)
+
+    def _learn(self, word: str) -> tuple[int, bytes]:
+        """Hash `word` and its n-grams, and remember them in place of the word known longest."""
+        spec = self._spec
+        hashed = _hash(word)
+        ids = array("i", [hashed >> (32 - spec.bits)])
+        marked = f"<{word}>"
+        for n in range(spec.min_gram, spec.max_gram + 1):
+            ids.extend(_hash(marked[i : i + n]) >> (32 - spec.bits) for i in range(len(marked) - n + 1))
+        found = hashed, ids.tobytes()
+        if len(word) <= _CACHED_WORD_CHARS:
+            if len(self._known) >= _CACHED_WORDS:
+                self._known.pop(next(iter(self._known)))
+            self._known[word] = found
+        return found
+
+
+def _hash(gram: str) -> int:
+    """32 bits, the same on every machine; the multiplication spreads CRC's linear structure into the high bits."""
+    return (crc32(gram.encode()) * _PAIR) & 0xFFFFFFFF

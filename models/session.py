@@ -1,0 +1,65 @@
+"""The door to onnxruntime: one graph, one thread, arrays in, arrays out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+
+from models import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_MAX_IDS = 1 << 16
+_FATAL_ONLY = 4  # a failure reaches the caller as an error; the runtime's own lines on stderr repeat it
+
+
+class Session:
+    """Runs one graph with inputs `ids: int32[n]`, `member: uint8[texts, n]` and output `logits: float32[texts, labels]`.
+
+    `member[t, i]` says how often text t has ids[i]. Sums in the graph are exact integers, so an answer doesn't depend
+    on which texts share a call. IOBinding costs more than it saves here: both inputs are new for every text.
+    Safety: `run` may be called from several threads.
+    """
+
+    __slots__ = ("_ones", "_session", "labels")
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        """Load `path`. Raises: BadFile: it is no graph of this kind."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _FATAL_ONLY
+        options.enable_mem_pattern = False  # shapes differ from text to text
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+            names = [each.name for each in self._session.get_inputs()]
+            shape = self._session.get_outputs()[0].shape
+        except OSError as error:
+            raise errors.BadFile(path, f"cannot be read ({error.strerror})") from error
+        except Exception as error:  # onnxruntime's errors have no common class but this
+            raise errors.BadFile(path, f"not a graph that can be run ({error})") from error
+        if names != ["ids", "member"] or len(shape) != 2 or not isinstance(shape[1], int):  # noqa: PLR2004
+            raise errors.BadFile(path, f"inputs {names} and output {shape}, not ids, member and [texts, labels]")
+        self.labels: int = shape[1]
+        self._ones = np.ones((1, _MAX_IDS), np.uint8)
+
+    def run(self, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Logits of one text.
+
+        Shapes: ids: int32[n], 1 <= n <= 65,536 -> float32[labels].
+        Raises: RunFailed: the runtime did.
+        """
+        try:
+            result: NDArray[np.float32] = self._session.run(
+                None, {"ids": ids, "member": self._ones[:, : len(ids)]}
+            )[0][0]
+        except Exception as error:
+            raise errors.RunFailed(f"inference failed: {error}") from error
+        return result

@@ -1,0 +1,119 @@
+"""What a directory of models holds: `manifest.json` and its parts."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from models import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = 1
+MANIFEST_FILE = "manifest.json"
+OUT_OF_SCOPE = "oos"
+"""Label of training rows that belong to no route; it may be a class of a rung, and is never a route."""
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class FeatureSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a text becomes ids; a rung works only with the features it was trained on."""
+
+    bits: Annotated[int, Meta(ge=4, le=22, description="2**bits hash buckets")] = 15
+    min_gram: Annotated[int, Meta(ge=1, le=8, description="shortest character n-gram of a word")] = 3
+    max_gram: Annotated[int, Meta(ge=1, le=8, description="longest character n-gram of a word")] = 5
+    max_words: Annotated[int, Meta(ge=1, description="words read of a text")] = 64
+    max_chars: Annotated[int, Meta(ge=1, le=4_096, description="characters read of a normalised text")] = 1_024
+
+    @property
+    def buckets(self) -> int:
+        """Number of different ids."""
+        return 1 << self.bits
+
+
+class RungManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model: its file, how to read its numbers, and what it was worth when it was trained.
+
+    Shares and errors are of the held-out rows of training; costs are text to answer on the training machine.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    bytes: int
+    fp32_file: str
+    fp32_sha256: str
+    features: FeatureSpec
+    temperature: Annotated[float, Meta(gt=0, description="logits are divided by it before the softmax")]
+    threshold: Annotated[Share, Meta(description="below this confidence a route is not taken")]
+    accuracy: Share
+    accuracy_fp32: Share
+    ece: Share
+    auroc_oos: Share | None
+    p50_us: float
+    p99_us: float
+
+
+class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All rungs of one training, best last, and where they came from.
+
+    `labels` are the classes in the order of the logits; `OUT_OF_SCOPE` may be among them.
+    """
+
+    format: int = FORMAT
+    labels: tuple[str, ...]
+    rungs: tuple[RungManifest, ...]
+    seed: int
+    created_at: str
+    rows: int
+    data_sha256: str
+
+    @property
+    def plan_version(self) -> str:
+        """Short hash of what decides the answers; the same training twice has the same one.
+
+        Leaves out when it was made and what was measured: time stamps, accuracies and costs.
+        """
+        parts = [f"{self.format}", *self.labels]
+        parts += [f"{r.name} {r.sha256} {r.temperature!r} {r.threshold!r} {r.features!r}" for r in self.rungs]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+    def rung(self, name: str) -> RungManifest:
+        """The rung called `name`. Raises: KeyError: there is none."""
+        for rung in self.rungs:
+            if rung.name == name:
+                return rung
+        raise KeyError(name)
+
+
+def read_manifest(models_dir: Path) -> Manifest:
+    """Read and check `manifest.json`. Raises: ManifestError, naming the file and the key."""
+    path = models_dir / MANIFEST_FILE
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        raise errors.ManifestError(path, "not found; make one with `takt train --out DIR`") from None
+    except OSError as error:
+        raise errors.ManifestError(path, f"cannot be read ({error.strerror})") from error
+    except msgspec.DecodeError as error:
+        raise errors.ManifestError(path, str(error)) from error
+    if manifest.format != FORMAT:
+        raise errors.ManifestError(
+            path, f"key format: this version reads {FORMAT}, not {manifest.format}; train again"
+        )
+    if not manifest.rungs or not manifest.labels:
+        raise errors.ManifestError(path, "keys rungs and labels: at least one of each is needed; train again")
+    return manifest
+
+
+def write_manifest(models_dir: Path, manifest: Manifest) -> None:
+    """Write `manifest.json`, whole or not at all."""
+    path = models_dir / MANIFEST_FILE
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    partial.replace(path)

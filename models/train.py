@@ -1,0 +1,221 @@
+"""From labelled texts to a directory of models: train, calibrate, quantise, verify."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from models import calibrate, errors, quantize, registry
+from models.classifier import Classifier
+from models.data import digest
+from models.evaluate import Score, score, truth_of
+from models.features import Features
+from models.spec import OUT_OF_SCOPE, FeatureSpec, Manifest, RungManifest, write_manifest
+from models.table import Settings, Table, count_ids, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from scipy import sparse  # type: ignore[import-untyped]
+
+    Progress = Callable[[str, int, int], None]
+
+_HELD_OUT_SHARE = 0.1
+_SMALL_ROWS = 2_000  # below this a tenth is too few to calibrate on: five folds, so that every row is held out once
+_FOLDS = 5
+_MIN_PER_ROUTE = 2  # one to learn from, one to check with
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that tells one rung from another."""
+
+    features: FeatureSpec
+    settings: Settings
+
+
+RECIPES = {
+    "small": Recipe(features=FeatureSpec(), settings=Settings()),
+    "large": Recipe(features=FeatureSpec(bits=16), settings=Settings(width=256)),
+}
+
+
+class _Rows(NamedTuple):
+    """Counted and numbered rows."""
+
+    counts: sparse.csr_matrix
+    truth: NDArray[np.int64]
+
+
+class _HeldOut(NamedTuple):
+    """What tables said of rows they had not seen."""
+
+    fp32: NDArray[np.float32]
+    int8: NDArray[np.float32]
+    truth: NDArray[np.int64]
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def train(
+    examples: Sequence[tuple[str, str]],
+    out_dir: Path,
+    seed: int = 0,
+    progress: Progress = _silent,
+    rungs: Sequence[str] = ("small",),
+    validation: Sequence[tuple[str, str]] | None = None,
+) -> Manifest:
+    """Train `rungs` on (text, route) rows and write them to `out_dir` with their manifest.
+
+    Rows with the route `oos` teach what belongs to no route. Without `validation` rows, temperature, threshold and
+    the figures of the manifest come from rows held out of a first training, and the model written learns from all.
+    The same rows and seed give the same files.
+
+    Args: progress: called with stage, steps done and steps in all.
+    Raises: DataError: too few routes or examples; QualityRefused: int8 costs too much accuracy.
+    """
+    labels = _labels(examples)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    specs = []
+    for name in rungs:
+        counter = Features(RECIPES[name].features)
+        rows = _count(examples, labels, counter, RECIPES[name].features)
+        checked = None if validation is None else _count(validation, labels, counter, RECIPES[name].features)
+        specs.append(_train_rung(name, rows, checked, labels, out_dir, seed, progress))
+    manifest = Manifest(
+        labels=labels,
+        rungs=tuple(specs),
+        seed=seed,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        rows=len(examples),
+        data_sha256=digest(examples),
+    )
+    write_manifest(out_dir, manifest)
+    return manifest
+
+
+def _labels(examples: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Sorted labels. Raises: DataError: there is nothing to choose from, or nothing to check with."""
+    number: dict[str, int] = {}
+    for _, route in examples:
+        number[route] = number.get(route, 0) + 1
+    routes = sorted(number.keys() - {OUT_OF_SCOPE})
+    if len(routes) < 2:  # noqa: PLR2004
+        raise errors.DataError(f"two routes or more are needed to train on; found: {', '.join(routes) or 'none'}")
+    short = [label for label in sorted(number) if number[label] < _MIN_PER_ROUTE]
+    if short:
+        raise errors.DataError(
+            f"{_MIN_PER_ROUTE} examples or more are needed of each route; add some of: {', '.join(short)}"
+        )
+    return tuple(sorted(number))
+
+
+def _count(
+    examples: Sequence[tuple[str, str]], labels: tuple[str, ...], counter: Features, spec: FeatureSpec
+) -> _Rows:
+    """Rows as counts of ids and numbers of labels."""
+    counts = count_ids([text for text, _ in examples], counter, spec.buckets)
+    return _Rows(counts, truth_of([route for _, route in examples], labels))
+
+
+def _train_rung(
+    name: str,
+    rows: _Rows,
+    validation: _Rows | None,
+    labels: tuple[str, ...],
+    out_dir: Path,
+    seed: int,
+    progress: Progress,
+) -> RungManifest:
+    """Train, calibrate, check, write, measure."""
+    settings = RECIPES[name].settings
+
+    def learn(part: _Rows, stage: str) -> Table:
+        rng = np.random.default_rng(seed)
+        report = partial(progress, stage)
+        return fit(part.counts, part.truth, len(labels), settings, rng, report)
+
+    if validation is None:
+        held_out = _cross_check(rows, seed, lambda part: learn(part, f"check {name}"))
+        table = learn(rows, f"train {name}")
+    else:
+        table = learn(rows, f"train {name}")
+        held_out = _ask(table, validation)
+    known = held_out.truth >= 0
+    temperature = calibrate.fit_temperature(held_out.int8[known], held_out.truth[known])
+    served = score(held_out.int8, held_out.truth, labels, temperature)
+    whole = score(held_out.fp32, held_out.truth, labels, temperature)
+    quantize.check_loss(whole.accuracy, served.accuracy, len(held_out.truth))
+    threshold = _threshold(held_out, labels, temperature)
+    spec = _write(name, table, out_dir, temperature, threshold, served, whole)
+    p50_ns, p99_ns = registry.warm_up(Classifier(labels, spec, out_dir), out_dir)
+    return msgspec.structs.replace(spec, p50_us=p50_ns / 1_000, p99_us=p99_ns / 1_000)
+
+
+def _cross_check(rows: _Rows, seed: int, learn: Callable[[_Rows], Table]) -> _HeldOut:
+    """Answers to rows held out of trainings on the rest."""
+    parts = []
+    for held in _folds(rows.truth, np.random.default_rng(seed)):
+        table = learn(_Rows(rows.counts[~held], rows.truth[~held]))
+        parts.append(_ask(table, _Rows(rows.counts[held], rows.truth[held])))
+    return _HeldOut(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def _folds(truth: NDArray[np.int64], rng: np.random.Generator) -> Iterator[NDArray[np.bool_]]:
+    """Rows to hold out, as masks: a tenth once, or of few rows each fifth in turn; alike for all labels."""
+    folds, kept = (_FOLDS, _FOLDS) if len(truth) < _SMALL_ROWS else (round(1 / _HELD_OUT_SHARE), 1)
+    fold = np.empty(len(truth), np.int64)
+    for label in np.unique(truth):
+        rows = np.flatnonzero(truth == label)
+        fold[rows] = (rng.permutation(len(rows)) + rng.integers(folds)) % folds
+    for number in range(kept):
+        held = fold == number
+        if held.any():
+            yield held
+
+
+def _ask(table: Table, rows: _Rows) -> _HeldOut:
+    """Score `rows` with `table`, before and after rounding."""
+    return _HeldOut(table.logits(rows.counts), quantize.rounded(table).logits(rows.counts), rows.truth)
+
+
+def _threshold(held_out: _HeldOut, labels: tuple[str, ...], temperature: float) -> float:
+    """Confidence from which a route is taken; texts answered "out of scope" are taken nowhere."""
+    shares = calibrate.softmax(held_out.int8, temperature)
+    answers = shares.argmax(axis=1)
+    routed = np.array([label != OUT_OF_SCOPE for label in labels])[answers]
+    return calibrate.fit_threshold(shares.max(axis=1)[routed], (answers == held_out.truth)[routed])
+
+
+def _write(
+    name: str, table: Table, out_dir: Path, temperature: float, threshold: float, served: Score, whole: Score
+) -> RungManifest:
+    """Write both graphs; costs are filled in when they have been measured."""
+    path, fp32 = out_dir / f"{name}.onnx", out_dir / f"{name}.fp32.onnx"
+    quantize.write_int8(table, path)
+    quantize.write_fp32(table, fp32)
+    return RungManifest(
+        name=name,
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        bytes=path.stat().st_size,
+        fp32_file=fp32.name,
+        fp32_sha256=hashlib.sha256(fp32.read_bytes()).hexdigest(),
+        features=RECIPES[name].features,
+        temperature=temperature,
+        threshold=threshold,
+        accuracy=served.accuracy,
+        accuracy_fp32=whole.accuracy,
+        ece=served.ece,
+        auroc_oos=served.auroc_oos,
+        p50_us=0,
+        p99_us=0,
+    )

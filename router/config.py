@@ -1,0 +1,113 @@
+"""The configuration of a server: takt.toml, environment variables on top, everything checked before anything starts.
+
+Each section's struct stands beside the mechanism it configures; `docs/configuration.md` is compared with them by a
+test.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from budgets.admission import AdmissionSettings
+from budgets.deadline import BudgetSettings
+from fallbacks.breaker import BreakerSettings
+from fallbacks.cache import CacheSettings
+from router.http.settings import ServerSettings
+from router.log import LogSettings
+from router.policy.errors import PolicyError
+from router.policy.project import fit, parse_toml
+from router.telemetry.settings import TelemetrySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENV_PREFIX = "TAKT__"
+
+
+class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the project's other files are, relative to takt.toml."""
+
+    routes: Annotated[str, Meta(min_length=1, description="routes, their targets and utterances")] = "routes.toml"
+    rules: Annotated[str, Meta(min_length=1, description="guards and fallback rules; may be missing")] = "rules.toml"
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the trained models are and how they run."""
+
+    dir: Annotated[str, Meta(min_length=1, description="what `takt train --out` wrote, relative to takt.toml")] = "models"
+    executor_queue: Annotated[
+        int, Meta(ge=1, le=10_000, description="calls that may be waiting for the executor; one more is not queued")
+    ] = 64
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All sections of takt.toml."""
+
+    server: ServerSettings = ServerSettings()
+    budget: BudgetSettings = BudgetSettings()
+    admission: AdmissionSettings = AdmissionSettings()
+    models: ModelSettings = ModelSettings()
+    cache: CacheSettings = CacheSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    files: FileSettings = FileSettings()
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Checked settings and the folder that their relative paths start from."""
+
+    settings: Settings
+    folder: Path
+
+    def path(self, relative: str) -> Path:
+        return self.folder / relative
+
+    @property
+    def routes_path(self) -> Path:
+        return self.path(self.settings.files.routes)
+
+    @property
+    def rules_path(self) -> Path:
+        return self.path(self.settings.files.rules)
+
+    @property
+    def models_dir(self) -> Path:
+        return self.path(self.settings.models.dir)
+
+
+def load_config(path: Path, environment: Mapping[str, str]) -> Config:
+    """Read takt.toml and apply `TAKT__SECTION__KEY=value`. Raises: PolicyError naming file or variable, and key."""
+    raw = parse_toml(path)
+    overridden = _override(raw, environment)
+    settings = fit(raw, Settings, f"{path}{overridden}")
+    if settings.budget.default_ms > settings.budget.max_ms:
+        raise PolicyError(f"{path}: budget.default_ms = {settings.budget.default_ms} is above budget.max_ms")
+    return Config(settings=settings, folder=path.resolve().parent)
+
+
+def _override(raw: dict[str, Any], environment: Mapping[str, str]) -> str:
+    """Write the variables into `raw`; returns what to add to an error's place."""
+    names = sorted(name for name in environment if name.startswith(ENV_PREFIX))
+    for name in names:
+        section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        if not separator or not section or not key:
+            raise PolicyError(f"{name}: an override is written {ENV_PREFIX}SECTION__KEY, as in TAKT__SERVER__PORT=9000")
+        table = raw.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise PolicyError(f"{name}: {section} is not a section")
+        table[key] = _value(environment[name])
+    return f" with {', '.join(names)}" if names else ""
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML can say
+    """A TOML value where the text is one, else the text itself: `9000`, `true`, `["a"]`, but also `debug`."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

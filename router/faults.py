@@ -1,0 +1,108 @@
+"""Faults on purpose, for load tests and drills: slow, failing or lying rungs, a slow or dead store, a blocked loop.
+
+Only a server started with `--allow-faults` has any of this between its parts.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from budgets.deadline import NS_PER_MS
+from budgets.line import Job
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from random import Random
+
+    from fallbacks.runner import Executor
+    from router.log import StoreFault
+
+    from models.classifier import Classifier, Prediction
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+# Long enough for any drill; short enough that a typing error does not stop a server for an hour.
+NEVER_NS = 1 << 62
+Delay = Annotated[float, Meta(ge=0, le=10_000)]
+
+
+class RungFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    delay_ms: Delay = 0.0
+    error_share: Share = 0.0
+    nan_share: Share = 0.0
+
+
+class StoreFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    delay_ms: Delay = 0.0
+    down: bool = False
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Blocks for so long, once a second, until cleared."""
+
+    block_ms: Delay = 0.0
+
+
+class FaultPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is broken now; `{}` is nothing."""
+
+    large: RungFault = RungFault()
+    small: RungFault = RungFault()
+    store: StoreFaults = StoreFaults()
+    loop: Block = Block()
+    executor: Block = Block()
+
+
+class InjectedError(RuntimeError):
+    """Raised by a rung that was told to fail."""
+
+
+class Faults:
+    """Holds the plan and keeps it happening. Safety: `set` on the event loop; the rungs read from any thread."""
+
+    def __init__(
+        self, rng: Random, loop: asyncio.AbstractEventLoop, executor: Executor, store: StoreFault
+    ) -> None:
+        self.plan = FaultPlan()
+        self._rng, self._loop, self._executor, self._store = rng, loop, executor, store
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, plan: FaultPlan) -> None:
+        """Break what the plan says, from now on; mend the rest."""
+        self.plan = plan
+        self._store.delay_ns, self._store.down = int(plan.store.delay_ms * NS_PER_MS), plan.store.down
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if plan.loop.block_ms or plan.executor.block_ms:
+            self._block()
+
+    def _block(self) -> None:
+        """Block the loop and the executor for as long as they are told to, and again in a second."""
+        self._timer = self._loop.call_later(1.0, self._block)
+        if self.plan.executor.block_ms:
+            seconds = self.plan.executor.block_ms / 1e3
+            self._executor.submit(Job(lambda: time.sleep(seconds), 0, 0, NEVER_NS, lambda _: None))
+        if self.plan.loop.block_ms:
+            time.sleep(self.plan.loop.block_ms / 1e3)
+
+    def around(self, name: str, classifier: Classifier) -> Callable[[str], Prediction]:
+        """The classifier's `predict`, with what the plan says for the rung of that name."""
+
+        def predict(text: str) -> Prediction:
+            fault: RungFault = getattr(self.plan, name, RungFault())
+            if fault.delay_ms:
+                time.sleep(fault.delay_ms / 1e3)
+            if self._rng.random() < fault.error_share:
+                raise InjectedError(f"{name} was told to fail")
+            logits = classifier.logits(text)
+            if self._rng.random() < fault.nan_share:
+                logits = np.full_like(logits, np.nan)
+            return classifier.interpret(logits)
+
+        return predict

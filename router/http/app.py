@@ -1,0 +1,165 @@
+"""The server: connections, dispatch, CORS, and every error turned into a problem that a client understands.
+
+aiohttp's low-level server parses HTTP; there is no framework above it (docs/adr/0008).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from multidict import istr
+
+from router.errors import RequestRefused
+from router.http import codec
+from router.http.errors import MethodNotAllowed, NotFound, Problem
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from router.assembly import App
+
+    Handler = Callable[[App, web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_LOGGER = logging.getLogger("takt.http")
+PROBLEM_JSON = "application/problem+json"
+ORIGIN, ACCEPT = istr("Origin"), istr("Accept")
+DROPPED_REASON, RETRY_AFTER = "X-Request-Dropped-Reason", "Retry-After"
+_EXPOSED = "Server-Timing, X-Route-Rung, X-Route-Degraded, X-Budget-Remaining-Ms, X-Request-Dropped-Reason, Retry-After"
+_MAX_AGE_S = "600"
+
+
+class Connection(RequestHandler):
+    """One client connection. Knows when its bytes arrived, and keeps answering a client that has finished sending."""
+
+    __slots__ = ("_server", "received_ns")
+
+    def __init__(self, server: HttpServer, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(server, **options)
+        self._server = server
+        self.received_ns = 0
+
+    def data_received(self, data: bytes) -> None:
+        self.received_ns = self._server.now_ns()
+        super().data_received(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio: true keeps our half of the connection open
+        """A half-closed connection still gets the answers it is owed; then it is closed."""
+        owed = bool(self._messages) or self._current_request is not None
+        self.close()
+        return owed
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self._server.connections) > self._server.max_connections:
+            self.force_close()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What aiohttp itself refuses (bad HTTP) or a bug: a problem like any other, never a traceback."""
+        if status >= 500:  # noqa: PLR2004
+            _LOGGER.error("unexpected error in %s", request.path, exc_info=exc)
+        detail = "an unexpected error; it has been logged" if status >= 500 else (message or str(exc))  # noqa: PLR2004
+        code = "internal" if status >= 500 else "bad-http"  # noqa: PLR2004
+        response = problem_response(Problem(title=_title(status), status=status, code=code, detail=detail[:500]))
+        response.force_close()
+        return response
+
+
+class HttpServer(web.Server):
+    """Makes connections; dispatches requests to the resources."""
+
+    def __init__(self, app: App, routes: dict[str, dict[str, Handler]], prefixes: dict[str, dict[str, Handler]]) -> None:
+        settings = app.config.settings.server
+        super().__init__(
+            self.handle,
+            keepalive_timeout=settings.keepalive_s,
+            access_log=None,
+            auto_decompress=False,  # a small body must not become a large one
+            lingering_time=1.0,
+        )
+        self._app = app
+        self._routes, self._prefixes = routes, prefixes
+        self._origins = frozenset(settings.cors_origins)
+        self.max_connections = settings.max_connections
+        self.now_ns = app.clock.now_ns
+        self.is_draining = False
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request, from its resource's handler or with the problem that it met."""
+        try:
+            methods = self._resource(request)
+            if request.method == "OPTIONS" and self._origins:
+                response: web.StreamResponse = web.Response(status=204)
+            else:
+                handler = methods.get(request.method)
+                if handler is None:
+                    raise MethodNotAllowed(sorted(methods))
+                response = await handler(self._app, request)
+        except RequestRefused as refused:
+            response = refusal_response(refused)
+        if self._origins and (origin := request.headers.get(ORIGIN)) is not None:
+            self._allow_origin(request, response, origin)
+        if self.is_draining:
+            response.force_close()
+        return response
+
+    def _resource(self, request: web.BaseRequest) -> dict[str, Handler]:
+        """The methods of the resource that the path names."""
+        path = request.raw_path.partition("?")[0]
+        methods = self._routes.get(path)
+        if methods is not None:
+            return methods
+        for prefix, prefixed in self._prefixes.items():
+            if path.startswith(prefix):
+                return prefixed
+        raise NotFound(f"{path[:200]}: no such resource; /openapi.json lists them")
+
+    def _allow_origin(self, request: web.BaseRequest, response: web.StreamResponse, origin: str) -> None:
+        headers = response.headers
+        headers["Vary"] = "Origin"
+        if origin not in self._origins and "*" not in self._origins:
+            return
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = _EXPOSED
+        if request.method == "OPTIONS":
+            headers["Access-Control-Allow-Methods"] = "GET, POST, PUT"
+            headers["Access-Control-Allow-Headers"] = request.headers.get("Access-Control-Request-Headers", "")
+            headers["Access-Control-Max-Age"] = _MAX_AGE_S
+
+
+def refusal_response(refused: RequestRefused) -> web.Response:
+    problem = Problem(
+        title=_title(refused.status), status=refused.status, code=refused.code, detail=refused.detail[:1_000]
+    )
+    response = problem_response(problem)
+    if refused.status >= 500:  # noqa: PLR2004
+        response.headers[DROPPED_REASON] = refused.code
+    if refused.retry_after_s is not None:
+        response.headers[RETRY_AFTER] = str(refused.retry_after_s)
+    if isinstance(refused, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(refused.allowed)
+    if refused.status in {408, 413}:  # the rest of the body is not wanted
+        response.force_close()
+    return response
+
+
+def problem_response(problem: Problem) -> web.Response:
+    return web.Response(
+        body=codec.encode(codec.JSON, problem), status=problem.status, headers={"Content-Type": PROBLEM_JSON}
+    )
+
+
+def json_response(value: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - any struct
+    return web.Response(body=codec.encode(codec.JSON, value), status=status, headers={"Content-Type": codec.JSON})
+
+
+def _title(status: int) -> str:
+    return web.Response(status=status).reason

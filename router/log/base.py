@@ -1,0 +1,61 @@
+"""The port: what the rest of the product knows of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Literal, Protocol
+
+import msgspec
+
+from router.log.record import DecisionRecord
+
+
+class LogStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How the log is doing; counters are since `start`."""
+
+    queued: int
+    """Records accepted and not yet durable."""
+    written_total: int
+    dropped_total: int
+    """Records that will never be durable: queue full, not encodable, or left over at close."""
+    state: Literal["ok", "failing"] = "ok"
+    last_error: str = ""
+    """Why it last failed, in words; kept after recovery."""
+    last_commit_ns: int = 0
+    """How long the last group took to become durable."""
+    last_commit_at_ns: int = 0
+    """When, UTC nanoseconds since 1970; 0: never."""
+
+
+class Log(Protocol):
+    """Keeps decision records. The id is the key: the first record of an id stays, others are ignored.
+
+    Safety: called from one event loop.
+    """
+
+    async def start(self) -> None:
+        """Open the log.
+
+        Raises: LogRefused: it can't be used as it is, and what to do.
+        """
+
+    async def close(self) -> None:
+        """Write what waits, within a bounded time, and stop; what is left over counts as dropped."""
+
+    def append(self, record: DecisionRecord) -> bool:
+        """Take a record without waiting; False, and counted, when the queue is full or the log closed."""
+
+    def commit(self) -> Awaitable[None]:
+        """Resolve when every record appended so far is durable; the caller brings the deadline.
+
+        Raises: LogUnavailable: the log was closed first.
+        """
+
+    async def get(self, decision_id: str) -> DecisionRecord | None:
+        """The record of an id, those still queued included.
+
+        Raises: LogUnavailable: the store can't be read now.
+        """
+
+    def stats(self) -> LogStats:
+        """A snapshot; never waits."""

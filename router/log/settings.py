@@ -1,0 +1,45 @@
+"""Section `[log]` of takt.toml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where decisions are kept, how surely, how many and how long."""
+
+    path: Annotated[
+        str, Meta(min_length=1, description="The SQLite file; its folder is made when missing.")
+    ] = "var/takt.sqlite"
+    durability: Annotated[
+        Literal["group", "commit"],
+        Meta(
+            description="group: answer at once, a crash may lose the last 50 ms of decisions; "
+            "commit: answer only when the decision is on the disk."
+        ),
+    ] = "group"
+    queue: Annotated[
+        int,
+        Meta(ge=1, description="Decisions that may wait to be written; more are dropped and counted."),
+    ] = 10_000
+    commit_interval_ms: Annotated[
+        int, Meta(ge=1, le=50, description="Decisions of this many milliseconds share one disk flush.")
+    ] = 20
+    retention_days: Annotated[
+        float, Meta(gt=0, description="Decisions older than this many days are deleted, oldest first.")
+    ] = 30.0
+    max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_000_000,
+            description="When the kept decisions take more bytes than this, the oldest are deleted. "
+            "The file keeps its size and reuses the space.",
+        ),
+    ] = 1_000_000_000
+    text: Annotated[
+        Literal["keep", "drop"],
+        Meta(description="Whether the text of an interaction is kept with its decision."),
+    ] = "keep"

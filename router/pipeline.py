@@ -1,0 +1,241 @@
+"""The spine: one decision, from a decoded request to the answer that is given.
+
+```
+admit -> guards -> floor answer -> cache -> ladder (large -> small) -> policy -> record
+                        |             |            |
+                        +-- held -----+-- replaced +--> an answer exists at any time from here on
+```
+Nothing here awaits but the executor, and that only until the commit time; a rung that is cheap enough runs inline.
+What comes before (decoding, the deadline) and after (encoding) is `router/http/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from budgets.deadline import NS_PER_MS
+from budgets.ledger import Stage
+from budgets.predictor import QuantileEstimate
+from fallbacks.breaker import Ending
+from fallbacks.ladder import Choice, Degraded, Skip, choose, degraded
+from fallbacks.runner import Run
+from router.domain.decision import Decision, Reason
+from router.errors import NotAdmitted
+from router.log import DecisionRecord, LogUnavailable, Match
+
+if TYPE_CHECKING:
+    from budgets.admission import Admission
+    from budgets.clock import Clock
+    from budgets.deadline import Budget
+    from fallbacks.cache import Cache
+    from fallbacks.runner import Runner
+    from models.classifier import Prediction
+    from router.domain.identity import IdSource
+    from router.log import Log
+    from router.policy.point import ModelRung, Point, Request
+    from router.telemetry.registry import Metrics
+
+# Everything of a decision that is not a model, before it has been measured (p99 on a slow machine).
+OWN_COST_NS = 200_000
+# uvloop's timers are 1 ms grained, so a commit timer may ring a millisecond late.
+TIMER_SLACK_NS = NS_PER_MS
+
+
+class Key(NamedTuple):
+    """What makes two questions the same."""
+
+    point: str
+    plan_version: str
+    text: str
+
+
+class Lag(Protocol):
+    """How late the event loop runs what is due."""
+
+    def p99_ns(self, now_ns: int) -> int: ...
+
+
+class Pipeline:
+    """Decides. One event loop owns it and everything it holds."""
+
+    def __init__(  # noqa: PLR0913 - the composition root passes the parts, once
+        self,
+        *,
+        clock: Clock,
+        admission: Admission,
+        cache: Cache[Key, Prediction],
+        runner: Runner[Key, Prediction],
+        log: Log,
+        metrics: Metrics,
+        lag: Lag,
+        ids: IdSource,
+        keep_text: bool,
+        await_commit: bool,
+    ) -> None:
+        self.admission = admission
+        self.cache = cache
+        self.metrics = metrics
+        self._clock, self._runner, self._log, self._lag, self._ids = clock, runner, log, lag, ids
+        self._keep_text, self._await_commit = keep_text, await_commit
+        self._own_cost = QuantileEstimate(OWN_COST_NS, 0.99)
+        self.commits_missed_total = 0
+
+    async def decide(self, point: Point, request: Request, budget: Budget) -> Decision:
+        """The answer within the budget, from the best rung that fits.
+
+        Raises: NotAdmitted: no answer can be had in time, or the server takes no more.
+        """
+        now_ns, ledger = self._clock.now_ns, budget.ledger
+        refusal = self.admission.admit(budget, now_ns(), int(self._own_cost.value_ns))
+        ledger.mark(Stage.ADMIT, now_ns())
+        if refusal is not None:
+            self.metrics.refused.child(refusal.value).inc()
+            raise NotAdmitted(refusal)
+        try:
+            decision = self._guard(point, request)
+            if decision is None:
+                held = self._floor(point, request)
+                ledger.mark(Stage.FLOOR, now_ns())
+                decision = await self._improve(point, request, budget, held)
+            else:
+                ledger.mark(Stage.FLOOR, now_ns())
+            decision.decision_id = self._ids.next_id()
+            ledger.mark(Stage.POLICY, now_ns())
+            await self._record(point, request, budget, decision)
+        finally:
+            self.admission.release()
+        return decision
+
+    def finish(self, point: Point, decision: Decision, budget: Budget) -> None:
+        """Count a decision whose answer has been encoded, and learn what the pipeline itself costs."""
+        ledger = budget.ledger
+        stages_ns = ledger.stages_ns
+        self._own_cost.observe(sum(stages_ns[Stage.FLOOR : Stage.QUEUE]) + sum(stages_ns[Stage.POLICY : Stage.LOOP]))
+        self.metrics.observe_decision(
+            point.name, decision.rung, decision.degraded, decision.reason.value,
+            ledger.elapsed_ns, budget.is_met(), stages_ns,
+        )  # fmt: skip
+
+    def _guard(self, point: Point, request: Request) -> Decision | None:
+        """A guard binds: it is evaluated first and always wins."""
+        match = point.guards.first(request.words, request.fact)
+        if match is None:
+            return None
+        route, confidence = match.answer
+        return Decision(route, "guard", Reason.GUARD, confidence, match=(match.name, match.why))
+
+    def _floor(self, point: Point, request: Request) -> Decision:
+        """The answer that is held from here on: a fallback rule's, or the default."""
+        match = point.rules.first(request.words, request.fact)
+        if match is None:
+            return Decision(point.default, "default", Reason.DEFAULT, 0.0)
+        route, confidence = match.answer
+        return Decision(route, "rules", Reason.RULE, confidence, match=(match.name, match.why))
+
+    async def _improve(self, point: Point, request: Request, budget: Budget, held: Decision) -> Decision:
+        """A fresh cache entry settles it; a stale one is a better floor; else down the ladder."""
+        key = Key(point.name, point.plan_version, request.text)
+        hit = self.cache.get(key, self._clock.now_ns())
+        if hit is not None and point.rungs:  # only the best rung's answers are cached
+            held = _read(point, hit.value, point.rungs[0].threshold, "cache", Reason.CACHE)
+        budget.ledger.mark(Stage.CACHE, self._clock.now_ns())
+        if hit is not None and hit.is_fresh:
+            return held
+        return await self._descend(point, key, budget, held)
+
+    async def _descend(self, point: Point, key: Key, budget: Budget, held: Decision) -> Decision:
+        """Try the rungs from the best downwards; what none of them can answer in time, the held answer does."""
+        commit_ns = budget.deadline_ns - int(self._own_cost.value_ns)
+        skips: list[Skip] = [] if point.rungs else [Skip("models", Degraded.COLD)]
+        while point.rungs:
+            now_ns = self._clock.now_ns()
+            hop_ns = TIMER_SLACK_NS + self._lag.p99_ns(now_ns)
+            choice = choose(point.rungs, skips, self._runner.executor, now_ns, commit_ns, hop_ns)
+            if choice is None:
+                break
+            rung = choice.rung
+            run = await self._run(choice, key, budget)
+            if run.value is not None:
+                held = _read(point, run.value, rung.threshold, rung.name, Reason.MODEL)
+                if rung is point.rungs[0] and not rung.needs_executor:  # the runner fills the cache for the others
+                    self.cache.put(key, run.value, self._clock.now_ns())
+                break
+            skips.append(Skip(rung.name, run.why))
+        held.skips, held.degraded = skips, degraded(skips).value
+        return held
+
+    async def _run(self, choice: Choice[ModelRung], key: Key, budget: Budget) -> Run[Prediction]:
+        """One rung, inline or on the executor, with its time booked and its breaker told."""
+        rung, ledger, now_ns = choice.rung, budget.ledger, self._clock.now_ns
+        if rung.needs_executor:
+            run = await self._runner.run(key, rung, choice.permit, partial(rung.predict, key.text), choice.until_ns)
+            # What lies between the thread's stamps and now is the event loop's; a run without an end was waited for.
+            resumed_ns = now_ns()
+            ledger.mark(Stage.QUEUE, resumed_ns if run.start_ns is None else run.start_ns)
+            ledger.mark(Stage.INFER, resumed_ns if run.end_ns is None else run.end_ns)
+            ledger.mark(Stage.LOOP, resumed_ns)
+            return run
+        start_ns = now_ns()
+        try:
+            run = Run(rung.predict(key.text), Degraded.NONE)
+            ending = Ending.OK
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; the next rung answers
+            run, ending = Run(None, Degraded.ERROR, error=repr(error)), Ending.FAILED
+        end_ns = now_ns()
+        rung.cost.observe(end_ns - start_ns, end_ns)
+        if ending is Ending.OK and end_ns > choice.until_ns:
+            ending = Ending.SLOW
+        if rung.breaker.record(choice.permit, ending, end_ns):
+            rung.cost.restart()
+        ledger.mark(Stage.INFER, end_ns)
+        return run
+
+    async def _record(self, point: Point, request: Request, budget: Budget, decision: Decision) -> None:
+        """Hand the decision to the log, which never blocks; wait for the disk only where it is configured."""
+        interaction, ledger, target = request.interaction, budget.ledger, point.targets[decision.route]
+        self._log.append(
+            DecisionRecord(
+                decision_id=decision.decision_id,
+                interaction_id=interaction.id or decision.decision_id,
+                at_ns=self._clock.wall_ns(),
+                point=point.name,
+                plan_version=point.plan_version,
+                text=interaction.text if self._keep_text else None,
+                channel=interaction.channel,
+                customer_id=interaction.customer_id,
+                session_id=interaction.session_id,
+                criticality=interaction.criticality.value,
+                route=decision.route,
+                target_kind=target.kind,
+                target_name=target.name,
+                rung=decision.rung,
+                degraded=decision.degraded,
+                reason=decision.reason.value,
+                confidence=decision.confidence,
+                alternatives=decision.alternatives,
+                match=None if decision.match is None else Match(name=decision.match[0], why=decision.match[1]),
+                skipped=tuple((skip.rung, skip.why.value) for skip in decision.skips),
+                total_ms=budget.total_ns / NS_PER_MS,
+                elapsed_ms=ledger.elapsed_ns / NS_PER_MS,
+                late=not budget.is_met(),
+                stages_ms=ledger.stages_ms(),
+                trace_id=request.trace_id,
+            )
+        )
+        if self._await_commit:
+            left_ns = budget.deadline_ns - int(self._own_cost.value_ns) - TIMER_SLACK_NS - self._clock.now_ns()
+            try:
+                await asyncio.wait_for(self._log.commit(), max(0, left_ns) / 1e9)
+            except (TimeoutError, LogUnavailable):
+                self.commits_missed_total += 1
+        ledger.mark(Stage.POLICY, self._clock.now_ns())
+
+
+def _read(point: Point, prediction: Prediction, threshold: float, rung: str, reason: Reason) -> Decision:
+    """A prediction as a decision: below its threshold, or out of scope, the `unsure` route takes it."""
+    if prediction.confidence >= threshold and prediction.label in point.targets:
+        return Decision(prediction.label, rung, reason, prediction.confidence, prediction.alternatives)
+    seen = ((prediction.label, prediction.confidence), *prediction.alternatives)
+    return Decision(point.unsure, rung, Reason.UNSURE, prediction.confidence, seen)

@@ -1,0 +1,109 @@
+"""A decision point: what can be decided, and everything that decides it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fallbacks.ladder import Rung
+from fallbacks.rules import Rule, RuleBook
+from models.features import normalise, words
+from router.policy.errors import ExpressionError, PolicyError
+from router.policy.expression import Expression
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from budgets.deadline import BudgetSettings
+    from models.classifier import Prediction
+    from router.domain.decision import Target
+    from router.domain.interaction import Interaction
+    from router.policy.project import Project, RuleSpec
+
+# What a condition may name.
+VARIABLES = ("text", "channel", "customer_id", "session_id", "context", "criticality", "budget_ms")
+
+
+class Verdict(NamedTuple):
+    """What a guard or a rule answers."""
+
+    route: str
+    confidence: float
+
+
+@dataclass(slots=True)
+class ModelRung(Rung):
+    """A rung that reads the text. Below `threshold` its route is not taken."""
+
+    predict: Callable[[str], Prediction]
+    threshold: float
+
+
+@dataclass(slots=True)
+class Request:
+    """One interaction as the pipeline sees it: `text` normalised, `words` without punctuation."""
+
+    interaction: Interaction
+    budget_ms: float
+    trace_id: str | None = None
+    text: str = field(init=False)
+    words: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.text = normalise(self.interaction.text)
+        self.words = words(self.text)
+
+    def fact(self, name: str) -> Any:  # noqa: ANN401 - as varied as what a client sends
+        """The value of one of `VARIABLES`."""
+        match name:
+            case "text":
+                return self.text
+            case "criticality":
+                return self.interaction.criticality.value
+            case "budget_ms":
+                return self.budget_ms
+            case _:
+                return getattr(self.interaction, name)
+
+
+@dataclass(slots=True)
+class Point:
+    """Actions, guards, rules, default and ladder. `rungs` is empty until the models are loaded."""
+
+    name: str
+    targets: dict[str, Target]
+    guards: RuleBook[Callable[[str], Any], Verdict]
+    rules: RuleBook[Callable[[str], Any], Verdict]
+    default: str
+    unsure: str
+    budget: BudgetSettings
+    plan_version: str = ""
+    rungs: tuple[ModelRung, ...] = ()
+
+
+def build_point(name: str, project: Project, budget: BudgetSettings) -> Point:
+    """Compile a project's routes and rules. Raises: PolicyError naming the rule and what is wrong with it."""
+    return Point(
+        name=name,
+        targets={route: spec.target for route, spec in project.routes.routes.items()},
+        guards=RuleBook([_compile("guards", spec, confidence=1.0) for spec in project.rules.guards]),
+        rules=RuleBook([_compile("rules", spec, confidence=spec.confidence) for spec in project.rules.rules]),
+        default=project.routes.default,
+        unsure=project.routes.unsure,
+        budget=budget,
+    )
+
+
+def _compile(kind: str, spec: RuleSpec, confidence: float) -> Rule[Callable[[str], Any], Verdict]:
+    where = f"[[{kind}]] {spec.name}"
+    try:
+        when = None if spec.when is None else Expression(spec.when, VARIABLES)
+    except ExpressionError as error:
+        raise PolicyError(f"{where}: when: {error}") from None
+    keywords = []
+    for keyword in spec.keywords:
+        phrase = " ".join(words(normalise(keyword.rstrip("*"))))
+        if not phrase:
+            raise PolicyError(f"{where}: keywords: {keyword!r} has no letters")
+        keywords.append(phrase + "*" * keyword.endswith("*"))
+    return Rule(spec.name, Verdict(spec.route, confidence), tuple(keywords), when)

@@ -1,0 +1,129 @@
+"""The files a user writes: routes.toml (what can be decided) and rules.toml (what binds, and what stands in)."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import msgspec
+
+from models.data import read_csv
+from models.errors import DataError
+from router.domain.decision import Target
+from router.policy.errors import PolicyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+T = TypeVar("T")
+
+
+class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    target: Target
+    description: str = ""
+    utterances: tuple[str, ...] = ()
+
+
+class RoutesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    default: str
+    unsure: str
+    routes: dict[Name, RouteSpec]
+    utterances: tuple[str, ...] = ()
+
+
+class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: Name
+    route: str
+    description: str = ""
+    keywords: tuple[str, ...] = ()
+    when: str | None = None
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+
+
+class RulesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    guards: tuple[RuleSpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """Routes and rules that fit together. `routes_path` is kept for messages and for finding the utterances."""
+
+    routes: RoutesFile
+    rules: RulesFile
+    routes_path: Path
+
+
+def read_project(routes_path: Path, rules_path: Path) -> Project:
+    """Read and cross-check both files; a missing rules file means no rules.
+
+    Raises: PolicyError naming file, key and what is allowed.
+    """
+    routes = read_toml(routes_path, RoutesFile)
+    rules = read_toml(rules_path, RulesFile) if rules_path.exists() else RulesFile()
+    known = f"the routes are {', '.join(sorted(routes.routes))}"
+    for key, route in (("default", routes.default), ("unsure", routes.unsure)):
+        if route not in routes.routes:
+            raise PolicyError(f"{routes_path}: {key} = {route!r} is not a route; {known}")
+    for kind, specs in (("guards", rules.guards), ("rules", rules.rules)):
+        names: set[str] = set()
+        for number, spec in enumerate(specs, 1):
+            where = f"{rules_path}: [[{kind}]] number {number} ({spec.name})"
+            if spec.route not in routes.routes:
+                raise PolicyError(f"{where}: route = {spec.route!r} is not a route; {known}")
+            if spec.name in names:
+                raise PolicyError(f"{where}: the name is taken by an earlier one")
+            if not spec.keywords and spec.when is None:
+                raise PolicyError(f"{where}: needs keywords, when, or both")
+            names.add(spec.name)
+    return Project(routes=routes, rules=rules, routes_path=routes_path)
+
+
+def read_utterances(project: Project) -> list[tuple[str, str]]:
+    """(text, route) from the routes themselves and from their CSV files. Raises: PolicyError, DataError."""
+    rows = [(text, name) for name, spec in project.routes.routes.items() for text in spec.utterances]
+    for file in project.routes.utterances:
+        path = project.routes_path.parent / file
+        for line, (text, route) in enumerate(read_csv(path), 2):
+            if route not in project.routes.routes:
+                raise DataError(f"{path}, row {line}: route {route!r} is not in {project.routes_path}")
+            rows.append((text, route))
+    return rows
+
+
+def read_toml(path: Path, into: type[T]) -> T:
+    """Read a TOML file into a struct, strictly. Raises: PolicyError naming file, key and what is allowed."""
+    return fit(parse_toml(path), into, str(path))
+
+
+def parse_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PolicyError(f"{path}: no such file; `takt init DIR` writes a project to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: can't be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"{path}: not TOML: {error}") from None
+
+
+def fit(raw: dict[str, Any], into: type[T], where: str) -> T:
+    """Turn parsed TOML into a struct; an unknown key is refused with the keys that are allowed."""
+    try:
+        return msgspec.convert(raw, into)
+    except msgspec.ValidationError as error:
+        message, _, at = str(error).partition(" - at ")
+        key = at.strip("`").removeprefix("$").removeprefix(".") or "top level"
+        hint = _allowed_keys(into, key) if "unknown field" in message else ""
+        raise PolicyError(f"{where}: {key}: {message[:1].lower()}{message[1:]}{hint}") from None
+
+
+def _allowed_keys(into: type[Any], key: str) -> str:
+    """The keys of the table that `key` names, as far as it can be followed through structs."""
+    table: Any = into
+    for part in key.split(".") if key != "top level" else ():
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(table)}
+        table = fields.get(part)
+        if not (isinstance(table, type) and issubclass(table, msgspec.Struct)):
+            return ""
+    return f"; allowed: {', '.join(field.encode_name for field in msgspec.structs.fields(table))}"

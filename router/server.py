@@ -1,0 +1,89 @@
+"""A server's life: listen, load, serve, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+from router.assembly import build_app
+from router.http import admin, decisions, health, openapi
+from router.http.app import HttpServer
+from router.http.interactions import Interactions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.http.app import Handler
+
+    from router.assembly import App
+    from router.config import Config
+
+_LOGGER = logging.getLogger("takt.server")
+_POLL_S = 0.02
+_BACKLOG = 1_024
+
+
+def make_http(app: App) -> HttpServer:
+    """All resources of the server, by path."""
+    interactions = Interactions(app)
+    routes: dict[str, dict[str, Handler]] = {
+        "/v1/interactions": {"POST": interactions.post},
+        "/v1/interactions:batch": {"POST": interactions.post_batch},
+        "/v1/admin/faults": {"GET": admin.get_faults, "PUT": admin.put_faults},
+        "/healthz": {"GET": health.healthz},
+        "/readyz": {"GET": health.readyz},
+        "/metrics": {"GET": health.MetricsPage(app).get},
+        "/openapi.json": {"GET": openapi.page()},
+    }
+    return HttpServer(app, routes, {decisions.PREFIX: {"GET": decisions.get_decision}})
+
+
+async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. `on_ready` gets the URL once decisions can be had from models.
+
+    Until then the port is open, /readyz says 503 and decisions come from the rules (`degraded: cold`).
+    Raises: PolicyError, ModelError, LogRefused, OSError: why it can't start.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = build_app(config, allow_faults=allow_faults)
+    http = make_http(app)
+    settings = config.settings.server
+    listener = await loop.create_server(http, settings.host, settings.port, backlog=_BACKLOG)
+    try:
+        await app.start()
+        on_ready(_url(listener))
+        await stop.wait()
+        _LOGGER.info("draining")
+        await drain(app, http, listener)
+    finally:
+        listener.close()
+        await http.shutdown(1.0)
+        await app.close()
+        _LOGGER.info("stopped")
+
+
+async def drain(app: App, http: HttpServer, listener: asyncio.Server) -> None:
+    """Take no new connections; answer what comes on the open ones, each with its last answer; wait for the rest.
+
+    A request that was accepted is answered. Load balancers see /readyz fail first.
+    """
+    app.is_ready = False
+    http.is_draining = True
+    listener.close()
+    clock = app.clock
+    until_ns = clock.now_ns() + int(app.config.settings.server.drain_ms * 1e6)
+    while http.connections and clock.now_ns() < until_ns:
+        await asyncio.sleep(_POLL_S)
+    app.pipeline.admission.draining = True
+    while app.pipeline.admission.inflight:  # bounded by the largest budget
+        await asyncio.sleep(_POLL_S)
+
+
+def _url(listener: asyncio.Server) -> str:
+    host, port = listener.sockets[0].getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

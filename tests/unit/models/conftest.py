@@ -1,0 +1,48 @@
+"""A small data set and the models trained on it once."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from models.train import train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SUBJECTS = {
+    "card_lost": ("lost my card", "card was stolen", "can't find the debit card", "Karte verloren"),
+    "transfer": ("send money abroad", "make a transfer", "wire cash to a friend", "Geld überweisen"),
+    "top_up": ("top up the account", "add funds", "charge my balance", "Guthaben aufladen"),
+    "oos": ("how tall is the tower", "sing a song", "what is for dinner", "Witz erzählen"),
+}
+_FRAMES = ("i want to {}", "please help, {}", "{}?", "hi, {} today", "{} now!", "could you tell me about: {}")
+
+
+@pytest.fixture(scope="session")
+def examples() -> list[tuple[str, str]]:
+    """96 rows, three routes and `oos`."""
+    return [
+        (frame.format(subject), route)
+        for route, subjects in _SUBJECTS.items()
+        for subject in subjects
+        for frame in _FRAMES
+    ]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, examples: list[tuple[str, str]]) -> Path:
+    """A directory of models, to be read only."""
+    out_dir = tmp_path_factory.mktemp("models")
+    train(examples, out_dir, seed=1)
+    return out_dir
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path, trained: Path) -> Path:
+    """A copy of `trained` that a test may damage."""
+    copy = tmp_path / "models"
+    shutil.copytree(trained, copy)
+    return copy

@@ -1,0 +1,63 @@
+"""Temperature, calibration error, threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models import calibrate
+
+
+def test_softmax_by_hand() -> None:
+    shares = calibrate.softmax(np.array([0, np.log(3)], np.float32))
+    assert shares == pytest.approx([0.25, 0.75])
+    assert calibrate.softmax(np.array([0, 2 * np.log(3)], np.float32), 2) == pytest.approx([0.25, 0.75])
+
+
+def test_softmax_of_huge_logits_is_finite() -> None:
+    assert calibrate.softmax(np.array([1e30, -1e30], np.float32)).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> None:
+    rng = np.random.default_rng(5)
+    logits = rng.normal(scale=3, size=(20_000, 4)).astype(np.float32)
+    shares = calibrate.softmax(logits, temperature)
+    truth = (shares.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1).clip(max=3)
+    assert calibrate.fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.05)
+
+
+def test_ten_right_answers_are_no_certainty() -> None:
+    logits = np.eye(2, dtype=np.float32)[np.arange(10) % 2]
+    temperature = calibrate.fit_temperature(logits, np.arange(10) % 2)
+    confidence = calibrate.softmax(logits, temperature).max(axis=1)
+    assert confidence == pytest.approx(np.full(10, 1 - 1 / 24), abs=0.01)  # half of the doubt is on either label
+
+
+def test_ece_by_hand() -> None:
+    # Two bins: (0.9, 0.9) one right of two, gap 0.4; (0.5, 0.5) both right, gap 0.5.
+    confidence = np.array([0.9, 0.9, 0.5, 0.5], np.float32)
+    assert calibrate.ece(confidence, np.array([True, False, True, True])) == pytest.approx(0.45)
+
+
+def test_ece_of_certainty() -> None:
+    assert calibrate.ece(np.ones(3, np.float32), np.ones(3, np.bool_)) == 0
+
+
+def test_the_threshold_keeps_what_is_right_often_enough() -> None:
+    confidence = np.linspace(1, 0, 100, dtype=np.float32)
+    correct = np.arange(100) < 76
+    # 76 right of the first 80 is exactly 95 %.
+    assert calibrate.fit_threshold(confidence, correct) == pytest.approx(confidence[79], abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10])
+def test_the_threshold_of_a_poor_model_refuses_half_at_most(count: int) -> None:
+    confidence = np.linspace(0.9, 0.1, count, dtype=np.float32)
+    threshold = calibrate.fit_threshold(confidence, np.zeros(count, np.bool_))
+    assert (confidence >= threshold - 1e-4).mean() >= 0.5
+
+
+def test_the_threshold_is_none_where_all_is_right_or_nothing_known() -> None:
+    assert calibrate.fit_threshold(np.full(5, 0.5, np.float32), np.ones(5, np.bool_)) == 0
+    assert calibrate.fit_threshold(np.empty(0, np.float32), np.empty(0, np.bool_)) == 0

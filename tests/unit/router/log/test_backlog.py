@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from router.log.backlog import Backlog
+from tests.log_records import name, record
+
+
+def test_records_leave_oldest_first_and_only_when_settled() -> None:
+    backlog = Backlog(10)
+    for number in range(5):
+        assert backlog.offer(record(number))
+    assert backlog.batch(3) == [record(0), record(1), record(2)]
+    assert len(backlog) == 5
+    backlog.settle(3)
+    assert backlog.batch(3) == [record(3), record(4)]
+    assert (backlog.accepted_total, backlog.settled_total) == (5, 3)
+
+
+def test_a_full_backlog_refuses_and_counts() -> None:
+    backlog = Backlog(2)
+    assert [backlog.offer(record(number)) for number in range(4)] == [True, True, False, False]
+    assert (backlog.accepted_total, backlog.refused_total) == (2, 2)
+    backlog.settle(1)
+    assert backlog.offer(record(5))
+
+
+def test_find_gives_the_first_of_an_id() -> None:
+    backlog = Backlog(10)
+    backlog.offer(record(1, text="first"))
+    backlog.offer(record(1, text="second"))
+    assert backlog.find(name(1)) == record(1, text="first")
+    assert backlog.find(name(2)) is None
