@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,10 +60,11 @@ class Classifier:
         labels = self.labels
         if logits.shape != (len(labels),):
             raise errors.BadOutput(f"{self.spec.name}: shape {logits.shape} where ({len(labels)},) was expected")
-        if not np.isfinite(logits).all():
+        highest = float(np.maximum.reduce(logits))
+        if not isfinite(highest - float(np.minimum.reduce(logits))):
             raise errors.BadOutput(f"{self.spec.name}: logits are not finite")
-        shares = np.exp((logits - logits.max()) * self._sharpness)
-        total = float(shares.sum())
+        shares = np.exp((logits - highest) * self._sharpness)
+        total = float(np.add.reduce(shares))
         order = shares.argsort()[: -_ALTERNATIVES - 2 : -1].tolist()
         best, *others = [(labels[i], float(shares[i]) / total) for i in order]
         return Prediction(best[0], best[1], tuple(others))

@@ -1,4 +1,4 @@
-"""Text to the ids of hashed n-grams: words, word pairs, and the 3- to 5-grams of each word.
+"""Text to the ids of hashed n-grams: words, their 3- to 5-grams, pairs of words, and pairs of word beginnings.
 
 Works for any language that can be split by spaces, and for those that can't by their character n-grams alone.
 Hashes are CRC-32, so a model trained on one machine reads the same ids on every other.
@@ -24,6 +24,7 @@ _BREAKS = str.maketrans(dict.fromkeys(string.punctuation + "“”„‘’«»�
 _CACHED_WORDS = 16_384  # about 10 MB at 27 ids a word
 _CACHED_WORD_CHARS = 32  # longer words are not words: they would make the cache's size depend on the sender
 _PAIR = 0x9E3779B1  # 2**32 over the golden ratio (Knuth's multiplicative hashing): spreads sums of two hashes
+_STEM = 4  # letters that stand for a word's stem in a pair: "arrived" and "arriving" are one there
 _START, _END = 0x5BD1E995, 0x1B873593  # stand for the words before the first and after the last
 
 
@@ -67,7 +68,7 @@ class Features:
     def __init__(self, spec: FeatureSpec) -> None:
         """Start with an empty cache."""
         self._spec = spec
-        self._known: dict[str, tuple[int, bytes]] = {}
+        self._known: dict[str, tuple[int, int, bytes]] = {}
 
     def ids(self, text: str) -> NDArray[np.int32]:
         """Ids of the n-grams of `text`, repeated as they occur; raw or normalised text gives the same.
@@ -81,20 +82,22 @@ class Features:
         words = normalise(text[: 4 * spec.max_chars])[: spec.max_chars].translate(_BREAKS).split()
         parts = []
         pairs = array("i")
-        before = _START
+        word_before = stem_before = _START
         for word in words[: spec.max_words]:
             found = known.get(word)
             if found is None:
                 found = self._learn(word)
-            hashed, grams = found
+            hashed, stem, grams = found
             parts.append(grams)
-            pairs.append(((before * _PAIR + hashed) & 0xFFFFFFFF) >> shift)
-            before = hashed
-        pairs.append(((before * _PAIR + _END) & 0xFFFFFFFF) >> shift)
+            pairs.append(((word_before * _PAIR + hashed) & 0xFFFFFFFF) >> shift)
+            pairs.append(((stem_before * _PAIR + stem) & 0xFFFFFFFF) >> shift)
+            word_before, stem_before = hashed, stem
+        pairs.append(((word_before * _PAIR + _END) & 0xFFFFFFFF) >> shift)
+        pairs.append(((stem_before * _PAIR + _END) & 0xFFFFFFFF) >> shift)
         parts.append(pairs.tobytes())
         return np.frombuffer(b"".join(parts), dtype=np.int32)
 
-    def _learn(self, word: str) -> tuple[int, bytes]:
+    def _learn(self, word: str) -> tuple[int, int, bytes]:
         """Hash `word` and its n-grams, and remember them in place of the word known longest."""
         spec = self._spec
         hashed = _hash(word)
@@ -102,7 +105,7 @@ class Features:
         marked = f"<{word}>"
         for n in range(spec.min_gram, spec.max_gram + 1):
             ids.extend(_hash(marked[i : i + n]) >> (32 - spec.bits) for i in range(len(marked) - n + 1))
-        found = hashed, ids.tobytes()
+        found = hashed, _hash("/" + word[:_STEM]), ids.tobytes()
         if len(word) <= _CACHED_WORD_CHARS:
             if len(self._known) >= _CACHED_WORDS:
                 self._known.pop(next(iter(self._known)))

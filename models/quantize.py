@@ -82,19 +82,17 @@ def _write(
     """Sums of rows, over the root of their number, through the head."""
     nodes = [
         *sums,
-        helper.make_node("Cast", ["member"], ["counts"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceSum", ["counts", "last"], ["count"], keepdims=1),
-        helper.make_node("Sqrt", ["count"], ["length"]),
         helper.make_node("Div", ["sums", "length"], ["hidden"]),
         helper.make_node("Gemm", ["hidden", "head", "bias"], ["logits"]),
     ]
-    weights = {"rows": rows, "head": head, "bias": bias, "last": np.array([1], np.int64)}
+    weights = {"rows": rows, "head": head, "bias": bias}
     graph = helper.make_graph(
         nodes,
         "rung",
         [
             helper.make_tensor_value_info("ids", TensorProto.INT32, ["n"]),
             helper.make_tensor_value_info("member", TensorProto.UINT8, ["texts", "n"]),
+            helper.make_tensor_value_info("length", TensorProto.FLOAT, ["texts", 1]),
         ],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["texts", len(bias)])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],

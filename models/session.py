@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 
 from models import errors
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_MAX_IDS = 1 << 16
+_MAX_IDS = 1 << 16  # more than `FeatureSpec` allows a text to have
 _FATAL_ONLY = 4  # a failure reaches the caller as an error; the runtime's own lines on stderr repeat it
 
 
 class Session:
-    """Runs one graph with inputs `ids: int32[n]`, `member: uint8[texts, n]` and output `logits: float32[texts, labels]`.
+    """One graph, loaded.
 
-    `member[t, i]` says how often text t has ids[i]. Sums in the graph are exact integers, so an answer doesn't depend
-    on which texts share a call. IOBinding costs more than it saves here: both inputs are new for every text.
+    Shapes: ids: int32[n], member: uint8[texts, n], length: float32[texts, 1] -> logits: float32[texts, labels].
+    `member[t, i]` is 1 where ids[i] is of text t, `length[t]` the root of how many it has. Sums in the graph are
+    exact integers, so an answer doesn't depend on which texts share a call.
     Safety: `run` may be called from several threads.
     """
 
-    __slots__ = ("_ones", "_session", "labels")
+    __slots__ = ("_lengths", "_ones", "_session", "labels")
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         """Load `path`. Raises: BadFile: it is no graph of this kind."""
@@ -45,10 +46,12 @@ class Session:
             raise errors.BadFile(path, f"cannot be read ({error.strerror})") from error
         except Exception as error:  # onnxruntime's errors have no common class but this
             raise errors.BadFile(path, f"not a graph that can be run ({error})") from error
-        if names != ["ids", "member"] or len(shape) != 2 or not isinstance(shape[1], int):  # noqa: PLR2004
-            raise errors.BadFile(path, f"inputs {names} and output {shape}, not ids, member and [texts, labels]")
+        if names != ["ids", "member", "length"] or len(shape) != 2 or not isinstance(shape[1], int):  # noqa: PLR2004
+            wanted = "ids, member, length and [texts, labels]"
+            raise errors.BadFile(path, f"inputs {names} and output {shape}, not {wanted}")
         self.labels: int = shape[1]
         self._ones = np.ones((1, _MAX_IDS), np.uint8)
+        self._lengths = np.sqrt(np.arange(_MAX_IDS + 1, dtype=np.float32)).reshape(-1, 1, 1)
 
     def run(self, ids: NDArray[np.int32]) -> NDArray[np.float32]:
         """Logits of one text.
@@ -56,10 +59,10 @@ class Session:
         Shapes: ids: int32[n], 1 <= n <= 65,536 -> float32[labels].
         Raises: RunFailed: the runtime did.
         """
+        count = len(ids)
+        inputs = {"ids": ids, "member": self._ones[:, :count], "length": self._lengths[count]}
         try:
-            result: NDArray[np.float32] = self._session.run(
-                None, {"ids": ids, "member": self._ones[:, : len(ids)]}
-            )[0][0]
+            result: NDArray[np.float32] = self._session.run(None, inputs)[0][0]
         except Exception as error:
             raise errors.RunFailed(f"inference failed: {error}") from error
         return result

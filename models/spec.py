@@ -24,7 +24,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 class FeatureSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a text becomes ids; a rung works only with the features it was trained on."""
 
-    bits: Annotated[int, Meta(ge=4, le=22, description="2**bits hash buckets")] = 15
+    bits: Annotated[int, Meta(ge=4, le=22, description="2**bits hash buckets")] = 16
     min_gram: Annotated[int, Meta(ge=1, le=8, description="shortest character n-gram of a word")] = 3
     max_gram: Annotated[int, Meta(ge=1, le=8, description="longest character n-gram of a word")] = 5
     max_words: Annotated[int, Meta(ge=1, description="words read of a text")] = 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,17 +14,16 @@ import numpy as np
 from models import calibrate, errors, quantize, registry
 from models.classifier import Classifier
 from models.data import digest
-from models.evaluate import Score, score, truth_of
+from models.evaluate import score, truth_of
 from models.features import Features
 from models.spec import OUT_OF_SCOPE, FeatureSpec, Manifest, RungManifest, write_manifest
-from models.table import Settings, Table, count_ids, fit
+from models.table import Rows, Settings, Table, count_ids, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from scipy import sparse  # type: ignore[import-untyped]
 
     Progress = Callable[[str, int, int], None]
 
@@ -42,15 +42,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 RECIPES = {
     "small": Recipe(features=FeatureSpec(), settings=Settings()),
-    "large": Recipe(features=FeatureSpec(bits=16), settings=Settings(width=256)),
+    "large": Recipe(features=FeatureSpec(bits=17), settings=Settings(members=8, width=160)),
 }
-
-
-class _Rows(NamedTuple):
-    """Counted and numbered rows."""
-
-    counts: sparse.csr_matrix
-    truth: NDArray[np.int64]
 
 
 class _HeldOut(NamedTuple):
@@ -65,7 +58,7 @@ def _silent(stage: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917 - what a training is
     examples: Sequence[tuple[str, str]],
     out_dir: Path,
     seed: int = 0,
@@ -86,10 +79,16 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     specs = []
     for name in rungs:
-        counter = Features(RECIPES[name].features)
-        rows = _count(examples, labels, counter, RECIPES[name].features)
-        checked = None if validation is None else _count(validation, labels, counter, RECIPES[name].features)
-        specs.append(_train_rung(name, rows, checked, labels, out_dir, seed, progress))
+        recipe = RECIPES[name]
+        rows = _count(examples, labels, recipe.features)
+        learn = partial(_learn, recipe.settings, len(labels), seed)
+        if validation is None:
+            held_out = _cross_check(rows, seed, partial(learn, partial(progress, f"check {name}")))
+            table = learn(partial(progress, f"train {name}"), rows)
+        else:
+            table = learn(partial(progress, f"train {name}"), rows)
+            held_out = _ask(table, _count(validation, labels, recipe.features))
+        specs.append(_finish(name, table, held_out, labels, out_dir))
     manifest = Manifest(
         labels=labels,
         rungs=tuple(specs),
@@ -104,9 +103,7 @@ def train(
 
 def _labels(examples: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Sorted labels. Raises: DataError: there is nothing to choose from, or nothing to check with."""
-    number: dict[str, int] = {}
-    for _, route in examples:
-        number[route] = number.get(route, 0) + 1
+    number = Counter(route for _, route in examples)
     routes = sorted(number.keys() - {OUT_OF_SCOPE})
     if len(routes) < 2:  # noqa: PLR2004
         raise errors.DataError(f"two routes or more are needed to train on; found: {', '.join(routes) or 'none'}")
@@ -118,54 +115,23 @@ def _labels(examples: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(sorted(number))
 
 
-def _count(
-    examples: Sequence[tuple[str, str]], labels: tuple[str, ...], counter: Features, spec: FeatureSpec
-) -> _Rows:
-    """Rows as counts of ids and numbers of labels."""
-    counts = count_ids([text for text, _ in examples], counter, spec.buckets)
-    return _Rows(counts, truth_of([route for _, route in examples], labels))
+def _count(examples: Sequence[tuple[str, str]], labels: tuple[str, ...], spec: FeatureSpec) -> Rows:
+    """Count ids and number labels."""
+    counts = count_ids([text for text, _ in examples], Features(spec), spec.buckets)
+    return Rows(counts, truth_of([route for _, route in examples], labels))
 
 
-def _train_rung(
-    name: str,
-    rows: _Rows,
-    validation: _Rows | None,
-    labels: tuple[str, ...],
-    out_dir: Path,
-    seed: int,
-    progress: Progress,
-) -> RungManifest:
-    """Train, calibrate, check, write, measure."""
-    settings = RECIPES[name].settings
-
-    def learn(part: _Rows, stage: str) -> Table:
-        rng = np.random.default_rng(seed)
-        report = partial(progress, stage)
-        return fit(part.counts, part.truth, len(labels), settings, rng, report)
-
-    if validation is None:
-        held_out = _cross_check(rows, seed, lambda part: learn(part, f"check {name}"))
-        table = learn(rows, f"train {name}")
-    else:
-        table = learn(rows, f"train {name}")
-        held_out = _ask(table, validation)
-    known = held_out.truth >= 0
-    temperature = calibrate.fit_temperature(held_out.int8[known], held_out.truth[known])
-    served = score(held_out.int8, held_out.truth, labels, temperature)
-    whole = score(held_out.fp32, held_out.truth, labels, temperature)
-    quantize.check_loss(whole.accuracy, served.accuracy, len(held_out.truth))
-    threshold = _threshold(held_out, labels, temperature)
-    spec = _write(name, table, out_dir, temperature, threshold, served, whole)
-    p50_ns, p99_ns = registry.warm_up(Classifier(labels, spec, out_dir), out_dir)
-    return msgspec.structs.replace(spec, p50_us=p50_ns / 1_000, p99_us=p99_ns / 1_000)
+def _learn(settings: Settings, labels: int, seed: int, progress: Callable[[int, int], None], rows: Rows) -> Table:
+    """Train on `rows`; the same seed whatever was trained before."""
+    return fit(rows, labels, settings, np.random.default_rng(seed), progress)
 
 
-def _cross_check(rows: _Rows, seed: int, learn: Callable[[_Rows], Table]) -> _HeldOut:
+def _cross_check(rows: Rows, seed: int, learn: Callable[[Rows], Table]) -> _HeldOut:
     """Answers to rows held out of trainings on the rest."""
     parts = []
     for held in _folds(rows.truth, np.random.default_rng(seed)):
-        table = learn(_Rows(rows.counts[~held], rows.truth[~held]))
-        parts.append(_ask(table, _Rows(rows.counts[held], rows.truth[held])))
+        table = learn(Rows(rows.counts[~held], rows.truth[~held]))
+        parts.append(_ask(table, Rows(rows.counts[held], rows.truth[held])))
     return _HeldOut(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
@@ -182,9 +148,40 @@ def _folds(truth: NDArray[np.int64], rng: np.random.Generator) -> Iterator[NDArr
             yield held
 
 
-def _ask(table: Table, rows: _Rows) -> _HeldOut:
+def _ask(table: Table, rows: Rows) -> _HeldOut:
     """Score `rows` with `table`, before and after rounding."""
     return _HeldOut(table.logits(rows.counts), quantize.rounded(table).logits(rows.counts), rows.truth)
+
+
+def _finish(name: str, table: Table, held_out: _HeldOut, labels: tuple[str, ...], out_dir: Path) -> RungManifest:
+    """Calibrate, check, write, measure."""
+    known = held_out.truth >= 0
+    temperature = calibrate.fit_temperature(held_out.int8[known], held_out.truth[known])
+    served = score(held_out.int8, held_out.truth, labels, temperature)
+    accuracy_fp32 = score(held_out.fp32, held_out.truth, labels, temperature).accuracy
+    quantize.check_loss(accuracy_fp32, served.accuracy, len(held_out.truth))
+    path, fp32_path = out_dir / f"{name}.onnx", out_dir / f"{name}.fp32.onnx"
+    quantize.write_int8(table, path)
+    quantize.write_fp32(table, fp32_path)
+    spec = RungManifest(
+        name=name,
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        bytes=path.stat().st_size,
+        fp32_file=fp32_path.name,
+        fp32_sha256=hashlib.sha256(fp32_path.read_bytes()).hexdigest(),
+        features=RECIPES[name].features,
+        temperature=temperature,
+        threshold=_threshold(held_out, labels, temperature),
+        accuracy=served.accuracy,
+        accuracy_fp32=accuracy_fp32,
+        ece=served.ece,
+        auroc_oos=served.auroc_oos,
+        p50_us=0,
+        p99_us=0,
+    )
+    p50_ns, p99_ns = registry.warm_up(Classifier(labels, spec, out_dir), out_dir)
+    return msgspec.structs.replace(spec, p50_us=p50_ns / 1_000, p99_us=p99_ns / 1_000)
 
 
 def _threshold(held_out: _HeldOut, labels: tuple[str, ...], temperature: float) -> float:
@@ -193,29 +190,3 @@ def _threshold(held_out: _HeldOut, labels: tuple[str, ...], temperature: float) 
     answers = shares.argmax(axis=1)
     routed = np.array([label != OUT_OF_SCOPE for label in labels])[answers]
     return calibrate.fit_threshold(shares.max(axis=1)[routed], (answers == held_out.truth)[routed])
-
-
-def _write(
-    name: str, table: Table, out_dir: Path, temperature: float, threshold: float, served: Score, whole: Score
-) -> RungManifest:
-    """Write both graphs; costs are filled in when they have been measured."""
-    path, fp32 = out_dir / f"{name}.onnx", out_dir / f"{name}.fp32.onnx"
-    quantize.write_int8(table, path)
-    quantize.write_fp32(table, fp32)
-    return RungManifest(
-        name=name,
-        file=path.name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        bytes=path.stat().st_size,
-        fp32_file=fp32.name,
-        fp32_sha256=hashlib.sha256(fp32.read_bytes()).hexdigest(),
-        features=RECIPES[name].features,
-        temperature=temperature,
-        threshold=threshold,
-        accuracy=served.accuracy,
-        accuracy_fp32=whole.accuracy,
-        ece=served.ece,
-        auroc_oos=served.auroc_oos,
-        p50_us=0,
-        p99_us=0,
-    )

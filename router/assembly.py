@@ -186,6 +186,7 @@ def _watch(app: App) -> None:
     metrics.log_written.child().watch(lambda: log.stats().written_total)
     metrics.log_dropped.child().watch(lambda: log.stats().dropped_total)
     metrics.log_failing.child().watch(lambda: log.stats().state == "failing")
+    metrics.log_last_commit.child().watch(lambda: log.stats().last_commit_ns / 1e9)
     metrics.log_commits_missed.child().watch(lambda: app.pipeline.commits_missed_total)
     metrics.cache_entries.child().watch(lambda: len(cache))
     metrics.cache_hits.child("fresh").watch(lambda: cache.fresh_total)

@@ -23,7 +23,8 @@ from fallbacks.ladder import Choice, Degraded, Skip, choose, degraded
 from fallbacks.runner import Run
 from router.domain.decision import Decision, Reason
 from router.errors import NotAdmitted
-from router.log import DecisionRecord, LogUnavailable, Match
+from router.log import LogUnavailable
+from router.recording import record_of
 
 if TYPE_CHECKING:
     from budgets.admission import Admission
@@ -194,43 +195,20 @@ class Pipeline:
 
     async def _record(self, point: Point, request: Request, budget: Budget, decision: Decision) -> None:
         """Hand the decision to the log, which never blocks; wait for the disk only where it is configured."""
-        interaction, ledger, target = request.interaction, budget.ledger, point.targets[decision.route]
-        self._log.append(
-            DecisionRecord(
-                decision_id=decision.decision_id,
-                interaction_id=interaction.id or decision.decision_id,
-                at_ns=self._clock.wall_ns(),
-                point=point.name,
-                plan_version=point.plan_version,
-                text=interaction.text if self._keep_text else None,
-                channel=interaction.channel,
-                customer_id=interaction.customer_id,
-                session_id=interaction.session_id,
-                criticality=interaction.criticality.value,
-                route=decision.route,
-                target_kind=target.kind,
-                target_name=target.name,
-                rung=decision.rung,
-                degraded=decision.degraded,
-                reason=decision.reason.value,
-                confidence=decision.confidence,
-                alternatives=decision.alternatives,
-                match=None if decision.match is None else Match(name=decision.match[0], why=decision.match[1]),
-                skipped=tuple((skip.rung, skip.why.value) for skip in decision.skips),
-                total_ms=budget.total_ns / NS_PER_MS,
-                elapsed_ms=ledger.elapsed_ns / NS_PER_MS,
-                late=not budget.is_met(),
-                stages_ms=ledger.stages_ms(),
-                trace_id=request.trace_id,
-            )
-        )
+        record = record_of(point, request, budget, decision, self._clock.wall_ns(), keep_text=self._keep_text)
+        is_kept = self._log.append(record)
         if self._await_commit:
             left_ns = budget.deadline_ns - int(self._own_cost.value_ns) - TIMER_SLACK_NS - self._clock.now_ns()
-            try:
-                await asyncio.wait_for(self._log.commit(), max(0, left_ns) / 1e9)
-            except (TimeoutError, LogUnavailable):
-                self.commits_missed_total += 1
-        ledger.mark(Stage.POLICY, self._clock.now_ns())
+            self.commits_missed_total += not (is_kept and await self._committed(left_ns))
+        budget.ledger.mark(Stage.POLICY, self._clock.now_ns())
+
+    async def _committed(self, within_ns: int) -> bool:
+        """Whether everything that was logged so far reached the disk in time."""
+        try:
+            await asyncio.wait_for(self._log.commit(), max(0, within_ns) / 1e9)
+        except (TimeoutError, LogUnavailable):
+            return False
+        return True
 
 
 def _read(point: Point, prediction: Prediction, threshold: float, rung: str, reason: Reason) -> Decision:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from router.http.admin import check_admin
 from router.http.app import json_response
 from router.http.errors import NotFound, Unavailable
-from router.log import LogUnavailable
+from router.log import LogError
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -27,7 +27,7 @@ async def get_decision(app: App, request: web.BaseRequest) -> web.Response:
         raise NotFound(missing)
     try:
         record = await app.log.get(decision_id)
-    except LogUnavailable as error:
+    except LogError as error:
         raise Unavailable(str(error)) from None
     if record is None:
         raise NotFound(missing)

@@ -11,9 +11,9 @@ from msgspec import Meta
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where decisions are kept, how surely, how many and how long."""
 
-    path: Annotated[
-        str, Meta(min_length=1, description="The SQLite file; its folder is made when missing.")
-    ] = "var/takt.sqlite"
+    path: Annotated[str, Meta(min_length=1, description="The SQLite file; its folder is made when missing.")] = (
+        "var/takt.sqlite"
+    )
     durability: Annotated[
         Literal["group", "commit"],
         Meta(

@@ -109,6 +109,9 @@ class Metrics:
         self.log_failing = ReadingFamily(
             "gauge", "takt_log_failing", "1 while the decision log cannot be written."
         )
+        self.log_last_commit = ReadingFamily(
+            "gauge", "takt_log_last_commit_seconds", "How long the last group of decision records took to be durable."
+        )
         self.log_commits_missed = ReadingFamily(
             "counter",
             "takt_log_commits_missed_total",

@@ -4,7 +4,8 @@
 
 Baseline: each record is encoded, inserted and committed by the caller, one after the other (same file, schema
 and synchronous=FULL). Records come 200 every 20 ms, as 10,000 decisions a second would bring them. Times on a
-shared machine are noisy: compare the rows of one run.
+shared machine are noisy: compare the rows of one run. The last row compares the store with the same
+store using executemany, in pairs that take turns.
 """
 
 from __future__ import annotations
@@ -28,6 +29,20 @@ from tests.log_records import FULL
 
 _BURST = 200
 _BURST_EVERY_S = 0.02
+_PAIRS = 20
+
+
+class ExecutemanyStore(SqliteStore):
+    """The store, but row by row."""
+
+    def write(self, records: list[DecisionRecord]) -> int:
+        """Write a group in one transaction."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO decisions (decision_id, at_ns, record) VALUES (?,?,?)",
+                [(record.decision_id, record.at_ns, msgspec.msgpack.encode(record)) for record in records],
+            )
+        return 0
 
 
 def _records(count: int, *, ordered: bool) -> list[DecisionRecord]:
@@ -110,6 +125,29 @@ def _beside_a_busy_thread(path: Path, records: list[DecisionRecord]) -> float:
     return len(records) / took_s
 
 
+def _cpu_us(store: SqliteStore, records: list[DecisionRecord]) -> float:
+    store.open()
+    began_ns = time.thread_time_ns()
+    for start in range(0, len(records), _BURST):
+        store.write(records[start : start + _BURST])
+    cpu_us = (time.thread_time_ns() - began_ns) / len(records) / 1000
+    store.close()
+    return cpu_us
+
+
+def _against_executemany(folder: str, records: list[DecisionRecord]) -> list[float]:
+    """CPU of the store over that of executemany, one ratio a pair, sorted."""
+    ratios = []
+    for pair in range(_PAIRS):
+        kinds = (SqliteStore, ExecutemanyStore)
+        cpu_us = {
+            kind: _cpu_us(kind(LogSettings(path=f"{folder}/{pair}{kind.__name__}"), SystemClock()), records)
+            for kind in (kinds if pair % 2 else kinds[::-1])
+        }
+        ratios.append(cpu_us[SqliteStore] / cpu_us[ExecutemanyStore])
+    return sorted(ratios)
+
+
 def _row(name: str, costs_ns: list[int], cpu_us: float, writer_us: float) -> None:
     p50, p99 = statistics.median(costs_ns) / 1000, statistics.quantiles(costs_ns, n=100)[98] / 1000
     print(
@@ -126,9 +164,7 @@ def main() -> None:
     reads = [time.perf_counter_ns() for _ in range(10_001)]
     timer_us = statistics.median(b - a for a, b in pairwise(reads)) / 1000
     size = len(msgspec.msgpack.encode(_records(1, ordered=True)[0]))
-    print(
-        f"{count} records of {size} bytes; {os.cpu_count()} cores; a clock read is {timer_us:.2f} µs of each p50"
-    )
+    print(f"{count} records of {size} bytes; {os.cpu_count()} cores; a clock read is {timer_us:.2f} µs")
     with tempfile.TemporaryDirectory() as folder:
         print(f"a bare fsync of 4 KiB takes {_flush_us(Path(folder, 'flush')):.0f} µs (p50) at this moment")
         for ordered in (True, False):
@@ -138,6 +174,9 @@ def main() -> None:
             _row(f"naive insert + commit, {kind}", *_naive(Path(folder, f"n{ordered}"), records[:2000]))
             rate = _beside_a_busy_thread(Path(folder, f"b{ordered}"), records)
             print(f"{f'beside a busy thread, {kind}':36} {rate:,.0f} records/s")
+        ratios = _against_executemany(folder, _records(4000, ordered=True))
+        low, middle, high = ratios[_PAIRS // 4], statistics.median(ratios), ratios[-_PAIRS // 4]
+        print(f"CPU over executemany's, {_PAIRS} pairs            {middle:.2f} (middle half {low:.2f} to {high:.2f})")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
+import pytest
 
 from budgets.clock import SystemClock
 from router.log import DecisionRecord, GroupLog, SqliteStore
@@ -57,9 +58,7 @@ def _crash(path: Path, after: int) -> list[tuple[str, int]]:
     """Kill the child when it has told `after` lines; returns all it told: (what, monotonic ns)."""
     root = Path(__file__).parents[2]
     command = [sys.executable, __file__, str(path)]
-    with subprocess.Popen(  # noqa: S603 - this very file
-        command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(root)}
-    ) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(root)}) as child:
         assert child.stdout is not None
         lines = [child.stdout.readline() for _ in range(after)]
         child.kill()
@@ -73,8 +72,7 @@ def _writing_ns(told: list[tuple[str, int]], since_ns: int) -> int:
     begun = [at_ns for what, at_ns in told if what == "begin"]
     ended = [at_ns for what, at_ns in told if what == "end"]
     return sum(
-        max(0, until_ns - max(from_ns, since_ns))
-        for from_ns, until_ns in zip_longest(begun, ended, fillvalue=end_ns)
+        max(0, until_ns - max(from_ns, since_ns)) for from_ns, until_ns in zip_longest(begun, ended, fillvalue=end_ns)
     )
 
 
@@ -98,6 +96,7 @@ def _lost_ns(path: Path, told: list[tuple[str, int]]) -> tuple[int, int]:
     return lost_ns, lost_ns - _writing_ns(told, first_ns)
 
 
+@pytest.mark.integration
 def test_kill_9_loses_at_most_the_last_50_ms(tmp_path: Path) -> None:
     """The promise is for disks that flush within 15 ms; a shared test machine stalls longer now and then.
 
@@ -106,11 +105,11 @@ def test_kill_9_loses_at_most_the_last_50_ms(tmp_path: Path) -> None:
     losses_ns = []
     for seed in range(CRASHES):
         path = tmp_path / f"{seed}.sqlite"
-        told = _crash(path, random.Random(seed).randrange(150, 900))  # noqa: S311 - a seed, no secret
+        told = _crash(path, random.Random(seed).randrange(150, 900))
         lost_ns, own_ns = _lost_ns(path, told)
         assert own_ns <= LOSS_NS
         losses_ns.append(lost_ns)
-    print("lost, in ms:", sorted(round(ns / 1e6, 1) for ns in losses_ns))  # noqa: T201 - shown by pytest -s
+    print("lost, in ms:", sorted(round(ns / 1e6, 1) for ns in losses_ns))
     assert median(losses_ns) <= LOSS_NS
 
 

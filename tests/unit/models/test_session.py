@@ -46,5 +46,5 @@ def test_another_graph(tmp_path: Path) -> None:
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "other", [value], [result])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     onnx.save(model, tmp_path / "other.onnx")
-    with pytest.raises(BadFile, match=r"inputs \['x'\]"):
+    with pytest.raises(BadFile, match="inputs"):
         Session(tmp_path / "other.onnx")

@@ -50,7 +50,7 @@ def test_it_is_read_without_being_opened(path: Path) -> None:
 
 def test_a_commit_reaches_the_disk(path: Path) -> None:
     store = opened(path)
-    with store._transaction() as connection:  # noqa: SLF001 - the settings of this very connection
+    with store._transaction() as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     store.close()
@@ -89,8 +89,8 @@ def test_the_oldest_go_when_all_are_too_many(path: Path) -> None:
         store.write([record(number, text="x" * 400) for number in range(start, start + 1000)])
     while store.tidy():
         pass
-    with store._transaction() as connection:  # noqa: SLF001
-        assert 500_000 < store._live_bytes(connection) <= 1_000_000  # noqa: SLF001
+    with store._transaction() as connection:
+        assert 500_000 < store._live_bytes(connection) <= 1_000_000
     assert store.find(name(0)) is None
     assert store.find(name(2999)) is not None
     store.close()

@@ -1,0 +1,66 @@
+# Takt. `make help` lists what can be made; `make run` is the place to start.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXAMPLE := examples/bank
+SEEDS ?= 500
+
+.DEFAULT_GOAL := help
+.PHONY: help run test simulate nightly bench lint format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(EXAMPLE)/models/manifest.json ## install, train the example bank, serve it on http://127.0.0.1:8080
+	$(BIN)/takt serve -c $(EXAMPLE)/takt.toml
+
+test: $(VENV)/.test ## the test suite, in under 5 minutes
+	$(BIN)/python -m pytest
+
+simulate: $(VENV)/.test ## the simulations under virtual time, with SEEDS seeds each (500)
+	TAKT_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation
+
+nightly: $(VENV)/.test ## the large counts: 10,000 simulation seeds, 20 kills, the crash and soak runs
+	TAKT_SEEDS=10000 $(BIN)/python -m pytest tests/simulation --timeout 7200
+	TAKT_KILLS=20 $(BIN)/python -m pytest tests/integration/test_log_crash.py --timeout 600
+	$(BIN)/python -m tests.bench.soak --minutes 10
+
+bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in the same run
+	$(BIN)/python -m tests.bench.decision_cost
+	$(BIN)/python -m tests.bench.http_layer
+	$(BIN)/python -m tests.bench.metric_cost
+	$(BIN)/python -m tests.bench.log_append
+	$(BIN)/python -m tests.bench.slow_rung
+	$(BIN)/python -m tests.bench.crash
+	$(BIN)/python -m tests.bench.small_quality
+
+lint: $(VENV)/.test ## ruff, mypy --strict, import-linter, codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/codespell
+
+format: $(VENV)/.test ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what was installed and made, models and logs of the example included
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(EXAMPLE)/models $(EXAMPLE)/var
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Takt needs Python 3.11 or newer; name one with make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python setup.cfg constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python setup.cfg constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@ $(VENV)/.run
+
+$(EXAMPLE)/models/manifest.json: $(VENV)/.run $(wildcard $(EXAMPLE)/*.csv) $(EXAMPLE)/routes.toml
+	$(BIN)/takt train -c $(EXAMPLE)/takt.toml --out $(EXAMPLE)/models
+	touch $@

@@ -1,0 +1,85 @@
+"""The servers that are compared. Started by `server_process`; prints its URL once it is ready.
+
+takt              the server, with faults allowed
+takt-application  the same, dispatched by aiohttp's web.Application
+echo              an empty aiohttp web.Application that answers the JSON it gets: the baseline
+echo-server       the same on aiohttp's low-level web.Server
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+
+import uvloop
+from aiohttp import web
+
+from router import server
+from router.config import load_config
+from router.http.app import HttpServer
+from tests.bench.traffic import EXAMPLE
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from router.assembly import App
+
+
+def _tell(url: str) -> None:
+    print(url, flush=True)
+
+
+async def _takt() -> None:
+    config = load_config(EXAMPLE / "takt.toml", os.environ)
+    await server.serve(config, allow_faults=True, on_ready=_tell)
+
+
+async def _takt_application() -> None:
+    """Put the application between aiohttp's protocol and the handler, where a framework stands."""
+    make_http = server.make_http
+
+    def make(app: App) -> HttpServer:
+        http = make_http(app)
+        handle = http.request_handler
+        application = web.Application()
+        application.router.add_route("*", "/{tail:.*}", handle)
+        application.freeze()
+        http.request_factory = application._make_request
+        http.request_handler = application._handle
+        return http
+
+    server.make_http = make
+    await _takt()
+
+
+async def echo(request: web.BaseRequest) -> web.Response:
+    return web.json_response(await request.json())
+
+
+async def _serve_echo(runner: web.BaseRunner[web.Request] | web.ServerRunner) -> None:
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    _tell(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    await asyncio.Event().wait()
+
+
+async def _echo() -> None:
+    application = web.Application()
+    application.router.add_post("/v1/interactions", echo)
+    await _serve_echo(web.AppRunner(application, access_log=None, handle_signals=True))
+
+
+async def _echo_server() -> None:
+    await _serve_echo(web.ServerRunner(web.Server(echo, access_log=None), handle_signals=True))
+
+
+KINDS = {"takt": _takt, "takt-application": _takt_application, "echo": _echo, "echo-server": _echo_server}
+
+if __name__ == "__main__":
+    try:
+        uvloop.run(KINDS[sys.argv[1]]())
+    except web.GracefulExit:
+        pass

@@ -1,0 +1,59 @@
+"""Writes docs/configuration.md from the settings: `python -m tests.reference > docs/configuration.md`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from router.config import Settings
+
+INTRO = """\
+# Configuration
+
+`takt.toml` has the sections below; a key that is left out has its default. An unknown key or a value out of bounds
+refuses to start and says what is allowed. Paths are relative to `takt.toml`.
+
+Every key can be overridden by an environment variable, `TAKT__SECTION__KEY`, with a TOML value:
+`TAKT__SERVER__PORT=9000`, `TAKT__SERVER__CORS_ORIGINS='["https://shop.example"]'`.
+
+This page is made from the code (`python -m tests.reference > docs/configuration.md`), and a test compares the two.
+"""
+
+
+def page() -> str:
+    parts = [INTRO]
+    for section in msgspec.structs.fields(Settings):
+        parts.append(f"## [{section.encode_name}]\n\n{_first_line(section.type)}\n")
+        parts.append("| key | default | allowed | meaning |\n|---|---|---|---|")
+        hints = get_type_hints(section.type, include_extras=True)
+        for field in msgspec.structs.fields(section.type):
+            kind, meta = _unwrap(hints[field.name])
+            default = msgspec.json.encode(field.default).decode()
+            parts.append(f"| `{field.encode_name}` | `{default}` | {_allowed(kind, meta)} | {meta.description} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _first_line(struct: type[Any]) -> str:
+    return (struct.__doc__ or "").strip().splitlines()[0]
+
+
+def _unwrap(hint: Any) -> tuple[Any, msgspec.Meta]:
+    """The type inside `Annotated`, and its `Meta`."""
+    kind, *extras = get_args(hint)
+    return kind, next(extra for extra in extras if isinstance(extra, msgspec.Meta))
+
+
+def _allowed(kind: Any, meta: msgspec.Meta) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(kind))
+    bounds = [(">", meta.gt), ("≥", meta.ge), ("<", meta.lt), ("≤", meta.le)]
+    limits = " and ".join(f"{sign} {value:,}" for sign, value in bounds if value is not None)
+    if limits:
+        return limits
+    return "list of strings" if get_origin(kind) is tuple else {bool: "true, false"}.get(kind, "string")
+
+
+if __name__ == "__main__":
+    print(page(), end="")
