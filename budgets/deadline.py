@@ -60,10 +60,11 @@ class Budget:
 def grant_ns(stated_ms: Iterable[float], settings: BudgetSettings) -> int:
     """Nanoseconds granted: the smallest stated budget, cut to the maximum; the default when none is stated.
 
-    Zero or less stays as it is: the budget has run out, which is never the same as "no budget".
+    Zero or less stays that: the budget has run out, which is never the same as "no budget".
     """
     smallest_ms = min(stated_ms, default=settings.default_ms)
-    return int(min(smallest_ms, settings.max_ms) * NS_PER_MS)
+    # From below, too: a client may state -1e308.
+    return int(max(-settings.max_ms, min(smallest_ms, settings.max_ms)) * NS_PER_MS)
 
 
 def open_budget(start_ns: int, total_ns: int, settings: BudgetSettings, ledger: Ledger | None = None) -> Budget:

@@ -84,6 +84,8 @@ class Line:
 def _left_ns(job: Job[object], now_ns: int) -> int:
     if job.start_ns is None:
         return job.expected_ns
+    if job.end_ns is not None:  # its thread is done; the event loop has not heard of it
+        return 0
     elapsed_ns = now_ns - job.start_ns
     # Past its limit a job's cost is unknown; what has run so long is likely to run as long again.
     return elapsed_ns if elapsed_ns > job.limit_ns else max(0, job.expected_ns - elapsed_ns)

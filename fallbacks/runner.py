@@ -72,6 +72,9 @@ class Runner(Generic[K, T]):
             if flight.job.start_ns is not None:
                 await self._wait(waiter, commit_ns)
             run, ending = self._judge(flight)
+            if flight.is_told:  # one run counts once, however many share it
+                ending = Ending.IGNORED
+            flight.is_told |= ending is not Ending.IGNORED
         finally:
             flight.leave(waiter)
             if rung.breaker.record(permit, ending, self._clock.now_ns()):

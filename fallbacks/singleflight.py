@@ -24,6 +24,7 @@ class Flight(Generic[T]):
     job: Job[T]
     waiters: list[Future[None]] = field(default_factory=list)
     has_ended: bool = False
+    is_told: bool = False  # the rung's breaker knows how this run went
 
     def join(self, waiter: Future[None], latest_start_ns: int) -> None:
         self.waiters.append(waiter)

@@ -1,4 +1,3 @@
-# ruff: noqa: N818  - the names say what is wrong; "Error" would add nothing
 """Everything that can go wrong with a model, as one tree."""
 
 from __future__ import annotations

@@ -97,9 +97,7 @@ def truth_of(routes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
     return np.array([index[route] for route in routes], np.int64)
 
 
-def score(
-    logits: NDArray[np.float32], truth: NDArray[np.int64], labels: Sequence[str], temperature: float
-) -> Score:
+def score(logits: NDArray[np.float32], truth: NDArray[np.int64], labels: Sequence[str], temperature: float) -> Score:
     """Quality of `logits`. Shapes: float32[n, labels], int64[n] as of `truth_of`. Raises: DataError: none in scope."""
     routes = np.array([label != OUT_OF_SCOPE for label in labels])
     in_scope = (truth >= 0) & routes[truth]

@@ -2,6 +2,8 @@
 
 Weights are int8 with one scale a column, folded into the head, so the graph gathers int8 rows and sums them as
 integers. Activations stay float: there is no scale that depends on the other texts of a batch, and the sums are exact.
+The head stays float32 (30 to 60 kB): quantising its input on the fly ("dynamic int8") made a run slower, 16.7 µs
+against 15.8, median of 20 interleaved blocks.
 """
 
 from __future__ import annotations

@@ -102,4 +102,3 @@ def measure(classifier: Classifier, texts: Sequence[str]) -> tuple[int, int]:
         costs.append(perf_counter_ns() - started_ns)
     p50_ns, p99_ns = np.percentile(costs, (50, 99))
     return int(p50_ns), int(p99_ns)
-

@@ -24,6 +24,7 @@ class Session:
     Shapes: ids: int32[n], member: uint8[texts, n], length: float32[texts, 1] -> logits: float32[texts, labels].
     `member[t, i]` is 1 where ids[i] is of text t, `length[t]` the root of how many it has. Sums in the graph are
     exact integers, so an answer doesn't depend on which texts share a call.
+    No IOBinding: with inputs that are new for every text it took 20 µs where `run` took 16.
     Safety: `run` may be called from several threads.
     """
 
@@ -37,9 +38,7 @@ class Session:
         options.log_severity_level = _FATAL_ONLY
         options.enable_mem_pattern = False  # shapes differ from text to text
         try:
-            self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
             names = [each.name for each in self._session.get_inputs()]
             shape = self._session.get_outputs()[0].shape
         except OSError as error:

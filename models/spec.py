@@ -28,7 +28,7 @@ class FeatureSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     min_gram: Annotated[int, Meta(ge=1, le=8, description="shortest character n-gram of a word")] = 3
     max_gram: Annotated[int, Meta(ge=1, le=8, description="longest character n-gram of a word")] = 5
     max_words: Annotated[int, Meta(ge=1, description="words read of a text")] = 64
-    max_chars: Annotated[int, Meta(ge=1, le=4_096, description="characters read of a normalised text")] = 1_024
+    max_chars: Annotated[int, Meta(ge=1, le=4_096, description="characters read of a normalised text")] = 512
 
     @property
     def buckets(self) -> int:
@@ -103,9 +103,7 @@ def read_manifest(models_dir: Path) -> Manifest:
     except msgspec.DecodeError as error:
         raise errors.ManifestError(path, str(error)) from error
     if manifest.format != FORMAT:
-        raise errors.ManifestError(
-            path, f"key format: this version reads {FORMAT}, not {manifest.format}; train again"
-        )
+        raise errors.ManifestError(path, f"key format: this version reads {FORMAT}, not {manifest.format}; train again")
     if not manifest.rungs or not manifest.labels:
         raise errors.ManifestError(path, "keys rungs and labels: at least one of each is needed; train again")
     return manifest

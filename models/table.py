@@ -30,7 +30,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How a table is trained; the defaults were chosen on validation data (docs/adr/0007-choose-small-rung.md)."""
 
     members: int = 4
-    member_width: int = 64
+    member_width: int = 32
     width: int = 96
     epochs: int = 12
     batch: int = 128
@@ -61,9 +61,7 @@ def count_ids(texts: Sequence[str], features: Features, buckets: int) -> sparse.
     """How often each text has each id. Shapes: -> float32[texts, buckets]."""
     ids = [features.ids(text) for text in texts]
     ends = np.cumsum([0, *map(len, ids)])
-    counts = sparse.csr_matrix(
-        (np.ones(ends[-1], np.float32), np.concatenate(ids), ends), shape=(len(texts), buckets)
-    )
+    counts = sparse.csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(ids), ends), shape=(len(texts), buckets))
     counts.sum_duplicates()
     return counts
 

@@ -19,11 +19,13 @@ from fallbacks.cache import Cache
 from fallbacks.runner import Runner
 from models import registry
 from models.executor import ThreadExecutor
+from models.spec import OUT_OF_SCOPE
 from router import __version__
 from router.domain.identity import IdSource
 from router.faults import Faults
 from router.log import GroupLog, MemoryLog, SqliteStore, StoreFault
 from router.pipeline import Key, Pipeline
+from router.policy.errors import PolicyError
 from router.policy.point import ModelRung, Point, build_point
 from router.policy.project import read_project
 from router.telemetry.lag import LagMonitor
@@ -72,7 +74,7 @@ class App:
 
     def install(self, loaded: LoadedModels) -> None:
         """Let the point answer from models: the best rung first."""
-        unknown = sorted(set(loaded.manifest.labels) - set(self.point.targets) - {"oos"})
+        unknown = sorted(set(loaded.manifest.labels) - set(self.point.targets) - {OUT_OF_SCOPE})
         if unknown:
             _LOGGER.warning(
                 "the models know routes that routes.toml does not (%s): they will answer `unsure`; train again",
@@ -120,7 +122,6 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
     Raises: PolicyError, TelemetryError: what in the configuration can't be, and what is allowed.
     """
     settings = config.settings
-    project = read_project(config.routes_path, config.rules_path)
     clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
     loop = asyncio.get_running_loop()
     admission = Admission(settings.admission)
@@ -144,7 +145,7 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
     app = App(
         config=config,
         clock=clock,
-        point=build_point("interactions", project, settings.budget),
+        point=_open_point(config),
         pipeline=pipeline,
         executor=executor,
         cache=cache,
@@ -161,6 +162,14 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
         app.faults = Faults(random.Random(rng.getrandbits(64)), loop, executor, store)
     _watch(app)
     return app
+
+
+def _open_point(config: Config) -> Point:
+    project = read_project(config.routes_path, config.rules_path)
+    try:
+        return build_point("interactions", project, config.settings.budget)
+    except PolicyError as error:
+        raise PolicyError(f"{config.rules_path}: {error}") from None
 
 
 def _open_log(config: Config, clock: Clock) -> Log:

@@ -43,7 +43,7 @@ class StoreFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Blocks for so long, once a second, until cleared."""
+    """Blocks for so long, then again after a second in between, until cleared."""
 
     block_ms: Delay = 0.0
 
@@ -83,13 +83,13 @@ class Faults:
             self._block()
 
     def _block(self) -> None:
-        """Block the loop and the executor for as long as they are told to, and again in a second."""
-        self._timer = self._loop.call_later(1.0, self._block)
+        """Block the loop and the executor for as long as they are told to, and again a second after that."""
         if self.plan.executor.block_ms:
             seconds = self.plan.executor.block_ms / 1e3
             self._executor.submit(Job(lambda: time.sleep(seconds), 0, 0, NEVER_NS, lambda _: None))
         if self.plan.loop.block_ms:
             time.sleep(self.plan.loop.block_ms / 1e3)
+        self._timer = self._loop.call_later(1.0, self._block)
 
     def around(self, name: str, classifier: Classifier) -> Callable[[str], Prediction]:
         """The classifier's `predict`, with what the plan says for the rung of that name."""

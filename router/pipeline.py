@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from budgets.deadline import NS_PER_MS
 from budgets.ledger import Stage
-from budgets.predictor import QuantileEstimate
+from budgets.predictor import CostEstimate
 from fallbacks.breaker import Ending
 from fallbacks.ladder import Choice, Degraded, Skip, choose, degraded
 from fallbacks.runner import Run
@@ -80,7 +80,10 @@ class Pipeline:
         self.metrics = metrics
         self._clock, self._runner, self._log, self._lag, self._ids = clock, runner, log, lag, ids
         self._keep_text, self._await_commit = keep_text, await_commit
-        self._own_cost = QuantileEstimate(OWN_COST_NS, 0.99)
+        # It falls back in silence: who is refused because of it gives no samples.
+        self._own_cost = CostEstimate(OWN_COST_NS / 2, OWN_COST_NS / 1.3)
+        # A wait for the disk is cut to what the budget has left, so it is no cost that must be kept free.
+        self._own_last = Stage.ASSIGN if await_commit else Stage.POLICY
         self.commits_missed_total = 0
 
     async def decide(self, point: Point, request: Request, budget: Budget) -> Decision:
@@ -89,7 +92,8 @@ class Pipeline:
         Raises: NotAdmitted: no answer can be had in time, or the server takes no more.
         """
         now_ns, ledger = self._clock.now_ns, budget.ledger
-        refusal = self.admission.admit(budget, now_ns(), int(self._own_cost.value_ns))
+        start_ns = now_ns()
+        refusal = self.admission.admit(budget, start_ns, self._own_cost.p99_ns(start_ns))
         ledger.mark(Stage.ADMIT, now_ns())
         if refusal is not None:
             self.metrics.refused.child(refusal.value).inc()
@@ -113,7 +117,8 @@ class Pipeline:
         """Count a decision whose answer has been encoded, and learn what the pipeline itself costs."""
         ledger = budget.ledger
         stages_ns = ledger.stages_ns
-        self._own_cost.observe(sum(stages_ns[Stage.FLOOR : Stage.QUEUE]) + sum(stages_ns[Stage.POLICY : Stage.LOOP]))
+        own_ns = sum(stages_ns[Stage.FLOOR : Stage.QUEUE]) + sum(stages_ns[self._own_last : Stage.LOOP])
+        self._own_cost.observe(own_ns, ledger.start_ns + ledger.elapsed_ns)
         self.metrics.observe_decision(
             point.name, decision.rung, decision.degraded, decision.reason.value,
             ledger.elapsed_ns, budget.is_met(), stages_ns,
@@ -148,7 +153,7 @@ class Pipeline:
 
     async def _descend(self, point: Point, key: Key, budget: Budget, held: Decision) -> Decision:
         """Try the rungs from the best downwards; what none of them can answer in time, the held answer does."""
-        commit_ns = budget.deadline_ns - int(self._own_cost.value_ns)
+        commit_ns = budget.deadline_ns - self._own_cost.p99_ns(self._clock.now_ns())
         skips: list[Skip] = [] if point.rungs else [Skip("models", Degraded.COLD)]
         while point.rungs:
             now_ns = self._clock.now_ns()
@@ -198,7 +203,8 @@ class Pipeline:
         record = record_of(point, request, budget, decision, self._clock.wall_ns(), keep_text=self._keep_text)
         is_kept = self._log.append(record)
         if self._await_commit:
-            left_ns = budget.deadline_ns - int(self._own_cost.value_ns) - TIMER_SLACK_NS - self._clock.now_ns()
+            start_ns = self._clock.now_ns()
+            left_ns = budget.deadline_ns - self._own_cost.p99_ns(start_ns) - TIMER_SLACK_NS - start_ns
             self.commits_missed_total += not (is_kept and await self._committed(left_ns))
         budget.ledger.mark(Stage.POLICY, self._clock.now_ns())
 

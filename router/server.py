@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from router.assembly import build_app
@@ -62,6 +65,7 @@ async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str],
         await drain(app, http, listener)
     finally:
         listener.close()
+        http.pre_shutdown()  # ends the idle connections, which shutdown would wait for
         await http.shutdown(1.0)
         await app.close()
         _LOGGER.info("stopped")
@@ -74,7 +78,7 @@ async def drain(app: App, http: HttpServer, listener: asyncio.Server) -> None:
     """
     app.is_ready = False
     http.is_draining = True
-    listener.close()
+    await _stop_listening(listener, http)
     clock = app.clock
     until_ns = clock.now_ns() + int(app.config.settings.server.drain_ms * 1e6)
     while http.connections and clock.now_ns() < until_ns:
@@ -82,6 +86,20 @@ async def drain(app: App, http: HttpServer, listener: asyncio.Server) -> None:
     app.pipeline.admission.draining = True
     while app.pipeline.admission.inflight:  # bounded by the largest budget
         await asyncio.sleep(_POLL_S)
+
+
+async def _stop_listening(listener: asyncio.Server, http: HttpServer) -> None:
+    """Close the port, but not on those whom the kernel has let in already: they may have sent their request."""
+    doors = [socket.socket(fileno=os.dup(each.fileno())) for each in listener.sockets]
+    listener.close()
+    waiting: list[socket.socket] = []
+    for door in doors:
+        with door, suppress(BlockingIOError):
+            door.setblocking(False)
+            while True:
+                waiting.append(door.accept()[0])
+    for connection in waiting:
+        await asyncio.get_running_loop().connect_accepted_socket(http, connection)
 
 
 def _url(listener: asyncio.Server) -> str:

@@ -28,7 +28,9 @@ def check_admin(app: App, request: web.BaseRequest) -> None:
     token = app.config.settings.server.admin_token
     if token:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        # As it came: aiohttp keeps bytes that are no UTF-8 as surrogates.
+        bearer = given.strip().encode(errors="surrogateescape")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(bearer, token.encode()):
             raise Unauthorized("send `Authorization: Bearer` with the token of server.admin_token")
         return
     peer = request.remote

@@ -35,22 +35,36 @@ _MAX_AGE_S = "600"
 class Connection(RequestHandler):
     """One client connection. Knows when its bytes arrived, and keeps answering a client that has finished sending."""
 
-    __slots__ = ("_server", "received_ns")
+    __slots__ = ("_server", "has_ended", "received_ns")
 
     def __init__(self, server: HttpServer, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(server, **options)
         self._server = server
         self.received_ns = 0
+        self.has_ended = False
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether requests wait behind the one that is being handled."""
+        return bool(self._messages)
 
     def data_received(self, data: bytes) -> None:
         self.received_ns = self._server.now_ns()
         super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio: true keeps our half of the connection open
-        """A half-closed connection still gets the answers it is owed; then it is closed."""
-        owed = bool(self._messages) or self._current_request is not None
-        self.close()
-        return owed
+        """A half-closed connection still gets the answers it is owed; then it is closed.
+
+        A body that is incomplete will stay so: who waits for the rest of it is told.
+        """
+        self.has_ended = True
+        is_idle = not self._request_count or (self._waiter is not None and not self._waiter.done())
+        if self._current_request is not None and not self._current_request.content.is_eof():
+            self._current_request.content.set_exception(web.RequestPayloadError("the client stopped sending"))
+            self._current_request.content.feed_eof()
+        if not self._messages:  # else the last of them closes
+            self.close()
+        return not is_idle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -99,7 +113,7 @@ class HttpServer(web.Server):
             if request.method == "OPTIONS" and self._origins:
                 response: web.StreamResponse = web.Response(status=204)
             else:
-                handler = methods.get(request.method)
+                handler = methods.get("GET" if request.method == "HEAD" else request.method)
                 if handler is None:
                     raise MethodNotAllowed(sorted(methods))
                 response = await handler(self._app, request)
@@ -107,7 +121,8 @@ class HttpServer(web.Server):
             response = refusal_response(refused)
         if self._origins and (origin := request.headers.get(ORIGIN)) is not None:
             self._allow_origin(request, response, origin)
-        if self.is_draining:
+        connection: Connection = request.protocol  # type: ignore[assignment] # it was made by __call__
+        if (self.is_draining or connection.has_ended) and not connection.has_waiting:
             response.force_close()
         return response
 
@@ -140,8 +155,6 @@ def refusal_response(refused: RequestRefused) -> web.Response:
         title=_title(refused.status), status=refused.status, code=refused.code, detail=refused.detail[:1_000]
     )
     response = problem_response(problem)
-    if refused.status >= 500:  # noqa: PLR2004
-        response.headers[DROPPED_REASON] = refused.code
     if refused.retry_after_s is not None:
         response.headers[RETRY_AFTER] = str(refused.retry_after_s)
     if isinstance(refused, MethodNotAllowed):
@@ -152,9 +165,10 @@ def refusal_response(refused: RequestRefused) -> web.Response:
 
 
 def problem_response(problem: Problem) -> web.Response:
-    return web.Response(
-        body=codec.encode(codec.JSON, problem), status=problem.status, headers={"Content-Type": PROBLEM_JSON}
-    )
+    headers = {"Content-Type": PROBLEM_JSON}
+    if problem.status >= 500:  # noqa: PLR2004
+        headers[DROPPED_REASON] = problem.code
+    return web.Response(body=codec.encode(codec.JSON, problem), status=problem.status, headers=headers)
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - any struct

@@ -13,14 +13,15 @@ from multidict import istr
 
 from budgets.deadline import NS_PER_MS, Budget, grant_ns, open_budget
 from budgets.ledger import STAGES, Ledger, Stage
-from router.domain.decision import Alternative, Answer, BudgetReport
+from router.domain.decision import Answer
 from router.domain.interaction import Criticality, Interaction, InteractionBatch
 from router.errors import RequestRefused
 from router.http import codec
+from router.http.answer import build_answer
 from router.http.body import read_body
-from router.http.errors import KeyReused, Malformed, Problem
+from router.http.errors import KeyReused, Malformed, Problem, Unavailable
 from router.http.idempotency import Entry, IdempotencyTable
-from router.http.patience import stated_ms
+from router.http.patience import stated_in_body_ms, stated_ms
 from router.policy.point import Request
 from router.telemetry.span import RequestSpan
 from router.telemetry.trace import TraceContext, join
@@ -98,9 +99,7 @@ class Interactions:
         accept = codec.answer_type(headers.get(ACCEPT), media_type)
         return Received(start_ns, handled_ns, body, media_type, accept, trace)
 
-    async def _decide_once(
-        self, app: App, request: web.BaseRequest, received: Received, key: str
-    ) -> web.Response:
+    async def _decide_once(self, app: App, request: web.BaseRequest, received: Received, key: str) -> web.Response:
         if not 0 < len(key) <= _MAX_KEY_CHARS:
             raise Malformed(f"Idempotency-Key: must have 1 to {_MAX_KEY_CHARS} characters")
         fingerprint = hashlib.sha256(received.media_type.encode() + b"\n" + received.body).digest()
@@ -115,7 +114,8 @@ class Interactions:
             response = await self._decide(app, request, received)
         except BaseException as error:
             self._kept.drop(key)
-            answer.set_exception(error if isinstance(error, RequestRefused) else RequestRefused("not answered"))
+            refused = isinstance(error, RequestRefused)
+            answer.set_exception(error if refused else Unavailable("the request that had this key first failed"))
             answer.exception()  # mark it as seen: nobody else may be waiting
             raise
         answer.set_result(response)
@@ -128,7 +128,7 @@ class Interactions:
             interaction = msgspec.structs.replace(interaction, criticality=_criticality(stated))
         budget, asked = _open(app, interaction, stated_ms(headers, interaction.budget_ms), received)
         decision = await app.pipeline.decide(app.point, asked, budget)
-        body = codec.encode(received.answer_type, _answer(app, interaction, decision, budget))
+        body = codec.encode(received.answer_type, build_answer(app, interaction, decision, budget))
         ledger = budget.ledger
         ledger.mark(Stage.ENCODE, app.clock.now_ns())
         app.pipeline.finish(app.point, decision, budget)
@@ -156,12 +156,12 @@ async def _decide_one(
 ) -> Answer | Problem:
     """One of a batch: its problem is its own."""
     try:
-        own = [] if interaction.budget_ms is None else stated_ms({}, interaction.budget_ms)
-        budget, asked = _open(app, interaction, [*patience_ms, *own], received)
+        own_ms = stated_in_body_ms(interaction.budget_ms)
+        budget, asked = _open(app, interaction, [*patience_ms, *own_ms], received)
         decision = await app.pipeline.decide(app.point, asked, budget)
     except RequestRefused as refused:
         return Problem(title="refused", status=refused.status, code=refused.code, detail=refused.detail)
-    answer = _answer(app, interaction, decision, budget)
+    answer = build_answer(app, interaction, decision, budget)
     app.pipeline.finish(app.point, decision, budget)
     return answer
 
@@ -179,34 +179,9 @@ def _open(app: App, interaction: Interaction, patience_ms: list[float], received
     return budget, asked
 
 
-def _answer(app: App, interaction: Interaction, decision: Decision, budget: Budget) -> Answer:
-    """The body; its times end where its encoding begins, those of the headers after it."""
-    ledger = budget.ledger
-    ledger.mark(Stage.ENCODE, app.clock.now_ns())
-    return Answer(
-        decision_id=decision.decision_id,
-        interaction_id=interaction.id or decision.decision_id,
-        route=decision.route,
-        target=app.point.targets[decision.route],
-        rung=decision.rung,
-        degraded=decision.degraded,
-        confidence=round(decision.confidence, 4),
-        alternatives=tuple(Alternative(route, round(share, 4)) for route, share in decision.alternatives),
-        reason=decision.reason.value,
-        budget=BudgetReport(
-            total_ms=budget.total_ns / NS_PER_MS,
-            elapsed_ms=round(ledger.elapsed_ns / NS_PER_MS, 3),
-            stages_ms=ledger.stages_ms(),
-            late=not budget.is_met(),
-        ),
-    )
-
-
 def _server_timing(ledger: Ledger, budget: Budget) -> str:
     """https://www.w3.org/TR/server-timing/: the stages that took time, then their sum and the budget."""
-    parts = [
-        f"{name};dur={ns / NS_PER_MS:.3f}" for name, ns in zip(STAGES, ledger.stages_ns, strict=True) if ns
-    ]
+    parts = [f"{name};dur={ns / NS_PER_MS:.3f}" for name, ns in zip(STAGES, ledger.stages_ns, strict=True) if ns]
     parts.append(f"total;dur={ledger.elapsed_ns / NS_PER_MS:.3f}")
     parts.append(f"budget;dur={budget.total_ns / NS_PER_MS:g}")
     return ", ".join(parts)
@@ -220,8 +195,8 @@ def _criticality(stated: str) -> Criticality:
 
 
 def _again(response: web.Response) -> web.Response:
-    """A copy to send: a response object can be sent once."""
-    return web.Response(body=response.body, status=response.status, headers=response.headers)
+    """A copy to send: a response object can be sent once, and sending adds to its headers."""
+    return web.Response(body=response.body, status=response.status, headers=response.headers.copy())
 
 
 def _facts(decision: Decision, budget: Budget) -> dict[str, Any]:

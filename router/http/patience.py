@@ -14,7 +14,7 @@ from multidict import istr
 from router.http.errors import Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from multidict import MultiMapping
 
 REQUEST_TIMEOUT = istr("X-Request-Timeout-Ms")
 # Headers that carry a plain number, and how many milliseconds one of it is.
@@ -31,27 +31,29 @@ _MAX_CHARS = 24
 _WAIT = re.compile(r"wait\s*=\s*\"?([^\";,]*)\"?", re.IGNORECASE)
 
 
-def stated_ms(headers: Mapping[str, str], body_ms: float | None) -> list[float]:
-    """All budgets present, in ms. Raises: Malformed naming the header or field."""
-    found: list[float] = []
-    if body_ms is not None:
-        if not math.isfinite(body_ms):
-            raise Malformed(f"budget_ms: {body_ms} is not a number of milliseconds")
-        found.append(body_ms)
+def stated_ms(headers: MultiMapping[str], body_ms: float | None) -> list[float]:
+    """All budgets present, in ms, 0 for negative ones. Raises: Malformed naming the header or field."""
+    found = stated_in_body_ms(body_ms)
     for header, unit_ms in _PLAIN.items():
-        text = headers.get(header)
-        if text is not None:
-            found.append(_number(header, text) * unit_ms)
-    text = headers.get(_GRPC_TIMEOUT)
-    if text is not None:
+        found += [_number(header, text) * unit_ms for text in headers.getall(header, ())]
+    for text in headers.getall(_GRPC_TIMEOUT, ()):
         match = _GRPC.fullmatch(text.strip())
         if match is None:
             raise Malformed(f"grpc-timeout: {text[:40]!r} is not up to 8 digits and one of H M S m u n")
         found.append(int(match[1]) * _GRPC_UNIT_MS[match[2]])
-    text = headers.get(_PREFER)
-    if text is not None and (wait := _WAIT.search(text)) is not None:
-        found.append(_number("Prefer: wait", wait[1]) * 1_000.0)
-    return found
+    for text in headers.getall(_PREFER, ()):
+        if (wait := _WAIT.search(text)) is not None:
+            found.append(_number("Prefer: wait", wait[1]) * 1_000.0)
+    return [max(0.0, ms) for ms in found]
+
+
+def stated_in_body_ms(budget_ms: float | None) -> list[float]:
+    """The same of a body alone. Raises: Malformed."""
+    if budget_ms is None:
+        return []
+    if not math.isfinite(budget_ms):
+        raise Malformed(f"budget_ms: {budget_ms} is not a number of milliseconds")
+    return [max(0.0, budget_ms)]
 
 
 def _number(header: str, text: str) -> float:

@@ -9,6 +9,7 @@ import msgspec
 
 from models.data import read_csv
 from models.errors import DataError
+from models.spec import OUT_OF_SCOPE
 from router.domain.decision import Target
 from router.policy.errors import PolicyError
 
@@ -80,12 +81,15 @@ def read_project(routes_path: Path, rules_path: Path) -> Project:
 
 
 def read_utterances(project: Project) -> list[tuple[str, str]]:
-    """(text, route) from the routes themselves and from their CSV files. Raises: PolicyError, DataError."""
+    """(text, route) from the routes themselves and from their CSV files, `oos` for texts that belong to none.
+
+    Raises: DataError naming file, row and route.
+    """
     rows = [(text, name) for name, spec in project.routes.routes.items() for text in spec.utterances]
     for file in project.routes.utterances:
         path = project.routes_path.parent / file
         for line, (text, route) in enumerate(read_csv(path), 2):
-            if route not in project.routes.routes:
+            if route not in project.routes.routes and route != OUT_OF_SCOPE:
                 raise DataError(f"{path}, row {line}: route {route!r} is not in {project.routes_path}")
             rows.append((text, route))
     return rows

@@ -101,8 +101,10 @@ def bench_baseline(data: DataSet) -> list[float]:
 
 def print_line(name: str, values: list[float]) -> None:
     """One line of the table."""
-    cells = ["-" if np.isnan(v) else f"{v * scale:.3g}" if scale == 1 else f"{v * scale:.2f}" for v, (_, scale) in
-             zip(values, _COLUMNS, strict=True)]
+    cells = [
+        "-" if np.isnan(v) else f"{v * scale:.3g}" if scale == 1 else f"{v * scale:.2f}"
+        for v, (_, scale) in zip(values, _COLUMNS, strict=True)
+    ]
     print(f"{name:<34}" + "".join(f"{cell:>14}" for cell in cells), flush=True)
 
 

@@ -70,9 +70,7 @@ def _empty(content: dict[str, Any]) -> None:
         (_empty, "at least one"),
     ],
 )
-def test_errors_name_file_and_key(
-    models_dir: Path, damage: Callable[[dict[str, Any]], None], message: str
-) -> None:
+def test_errors_name_file_and_key(models_dir: Path, damage: Callable[[dict[str, Any]], None], message: str) -> None:
     path = models_dir / MANIFEST_FILE
     content = json.loads(path.read_bytes())
     damage(content)

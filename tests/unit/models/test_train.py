@@ -19,9 +19,7 @@ def _hashes(out_dir: Path) -> list[str]:
     return [rung.sha256 for rung in read_manifest(out_dir).rungs]
 
 
-def test_the_same_seed_gives_the_same_files(
-    trained: Path, examples: list[tuple[str, str]], tmp_path: Path
-) -> None:
+def test_the_same_seed_gives_the_same_files(trained: Path, examples: list[tuple[str, str]], tmp_path: Path) -> None:
     again = train.train(examples, tmp_path / "again", seed=1)
     other = train.train(examples, tmp_path / "other", seed=2, validation=examples)
     first = read_manifest(trained)

@@ -1,0 +1,245 @@
+"""`takt check`: everything that a server or a training would read, and all that is wrong with it at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import msgspec
+
+from models import registry
+from models.data import digest
+from models.errors import ModelError
+from models.features import normalise
+from models.spec import OUT_OF_SCOPE, read_manifest
+from router.commands.location import config_flag, find_config, shown
+from router.commands.terminal import note, say, table
+from router.config import ENV_PREFIX, Config, Settings, load_config
+from router.policy.errors import PolicyError
+from router.policy.point import build_point
+from router.policy.project import (
+    Project,
+    RoutesFile,
+    RulesFile,
+    fit,
+    parse_toml,
+    read_project,
+    read_toml,
+    read_utterances,
+)
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Rows = list[tuple[str, str]]
+
+_MOST_DUPLICATES = 10  # one mistake can make thousands
+_LEAST = 2  # routes to train on, and utterances of each
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found: rows of the table, what is wrong, and what only looks wrong."""
+
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def attempt(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What `call` returns; None, with the problem noted, where it raises one."""
+        try:
+            return call(*args, **kwargs)
+        except (PolicyError, ModelError) as error:
+            self.add_problem(str(error))
+            return None
+
+    def add_problem(self, problem: str) -> None:
+        """Note a problem; the same one may be met on several ways."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def run(args: Namespace) -> int:
+    """Print what was found. Returns: 2 where something is wrong."""
+    path = find_config(args.config)
+    findings = check(path, os.environ)
+    if findings.rows:
+        table(("part", "file", "found"), findings.rows)
+    for warning in findings.warnings:
+        note(f"warning: {warning}")
+    for problem in findings.problems:
+        note(f"error: {problem}")
+    if findings.problems:
+        return 2
+    say("All is well." if not findings.warnings else "Nothing is wrong; see the warnings.")
+    return 0
+
+
+def check(path: Path, environment: Mapping[str, str]) -> Findings:
+    """Look at all files of a project."""
+    findings = Findings()
+    config = _check_settings(path, environment, findings)
+    if config is None:
+        return findings
+    project = _check_policy(config, findings)
+    if project is None:
+        return findings
+    utterances = _check_utterances(project, findings)
+    _check_models(config, project, utterances, path, findings)
+    return findings
+
+
+def _check_settings(path: Path, environment: Mapping[str, str], findings: Findings) -> Config | None:
+    """The settings; where some are wrong, those of the other sections, so that the check can go on."""
+    config = findings.attempt(load_config, path, environment)
+    overrides = sorted(name for name in environment if name.startswith(ENV_PREFIX))
+    if config is not None:
+        found = f"{', '.join(overrides)} applied" if overrides else "valid"
+        findings.rows.append(("settings", shown(path), found))
+        return config
+    try:
+        raw = parse_toml(path)
+    except PolicyError:
+        return None
+    sound: dict[str, Any] = {}
+    for name, section in raw.items():
+        try:
+            fit({name: section}, Settings, str(path))
+        except PolicyError as error:
+            if not overrides:  # else it may be the one that is noted, in other words
+                findings.add_problem(str(error))
+        else:
+            sound[name] = section
+    return Config(settings=fit(sound, Settings, str(path)), folder=path.resolve().parent)
+
+
+def _check_policy(config: Config, findings: Findings) -> Project | None:
+    """Routes and rules, each file by itself, together, and each rule compiled."""
+    routes_path, rules_path = config.routes_path, config.rules_path
+    routes = findings.attempt(read_toml, routes_path, RoutesFile)
+    has_rules = rules_path.exists()
+    rules = findings.attempt(read_toml, rules_path, RulesFile) if has_rules else RulesFile()
+    if routes is not None:
+        names = f"{len(routes.routes)} routes; default {routes.default}, unsure {routes.unsure}"
+        findings.rows.append(("routes", shown(routes_path), names))
+    if rules is not None:
+        number = f"{len(rules.guards)} guards, {len(rules.rules)} rules" if has_rules else "no such file: no rules"
+        findings.rows.append(("rules", shown(rules_path), number))
+        for kind in ("guards", "rules"):
+            for spec in getattr(rules, kind):
+                _check_rule(RulesFile(**{kind: (spec,)}), config, findings)
+    findings.attempt(read_project, routes_path, rules_path)
+    if routes is None:
+        return None
+    return Project(routes=routes, rules=rules or RulesFile(), routes_path=routes_path)
+
+
+def _check_rule(single: RulesFile, config: Config, findings: Findings) -> None:
+    """Compile one guard or rule by itself, so that each one's problem is found."""
+    alone = Project(routes=RoutesFile(default="", unsure="", routes={}), rules=single, routes_path=config.routes_path)
+    try:
+        build_point("interactions", alone, config.settings.budget)
+    except PolicyError as error:
+        findings.add_problem(f"{config.rules_path}: {error}")
+
+
+def _check_utterances(project: Project, findings: Findings) -> Rows | None:
+    """All utterances in the order that training reads them; None where a file of them is wrong."""
+    before = len(findings.problems)
+    rows = _utterances(project, ())
+    if rows:
+        findings.rows.append(("utterances", shown(project.routes_path), f"{len(rows)}"))
+    for file in project.routes.utterances:
+        found = findings.attempt(_utterances, _without_own(project), (file,))
+        if found is not None:
+            findings.rows.append(("utterances", shown(project.routes_path.parent / file), f"{len(found)}"))
+            rows += found
+    if len(findings.problems) > before:
+        return None
+    findings.warnings += _learnable(project, rows)
+    findings.warnings += _ambiguous(rows)
+    return rows
+
+
+def _utterances(project: Project, files: tuple[str, ...]) -> Rows:
+    """Those of the routes themselves and of `files`."""
+    routes = msgspec.structs.replace(project.routes, utterances=files)
+    return read_utterances(msgspec.structs.replace(project, routes=routes))
+
+
+def _without_own(project: Project) -> Project:
+    """The project without the utterances in its routes."""
+    routes = {name: msgspec.structs.replace(spec, utterances=()) for name, spec in project.routes.routes.items()}
+    return msgspec.structs.replace(project, routes=msgspec.structs.replace(project.routes, routes=routes))
+
+
+def _learnable(project: Project, rows: Rows) -> list[str]:
+    """What training would miss, and routes that nothing leads to."""
+    number = dict.fromkeys(project.routes.routes, 0)
+    for _, route in rows:
+        number[route] += 1
+    ruled = {spec.route for spec in (*project.rules.guards, *project.rules.rules)}
+    reached = ruled | {project.routes.default, project.routes.unsure}
+    path = shown(project.routes_path)
+    warnings = [
+        f"{path}: routes.{route}: nothing leads there; give it utterances, a guard or a rule"
+        for route in number
+        if number[route] == 0 and route not in reached
+    ]
+    warnings += [
+        f"{path}: routes.{route}: has {number[route]} utterance; `takt train` needs {_LEAST} or more"
+        for route in number
+        if 0 < number[route] < _LEAST
+    ]
+    learned = [route for route in number if number[route]]
+    if len(learned) < _LEAST:
+        warnings.append(f"{path}: {len(learned)} routes have utterances; `takt train` needs {_LEAST} or more")
+    return warnings
+
+
+def _ambiguous(rows: Rows) -> list[str]:
+    """Utterances that stand under two routes: a model can only learn one of them."""
+    routes: dict[str, set[str]] = {}
+    for text, route in rows:
+        routes.setdefault(normalise(text), set()).add(route)
+    double = [
+        f"the utterance {text!r} stands under {' and '.join(sorted(names))}; keep one"
+        for text, names in routes.items()
+        if len(names) > 1
+    ]
+    if len(double) > _MOST_DUPLICATES:
+        return [*double[:_MOST_DUPLICATES], f"{len(double) - _MOST_DUPLICATES} more utterances stand under two routes"]
+    return double
+
+
+def _check_models(config: Config, project: Project, utterances: Rows | None, path: Path, findings: Findings) -> None:
+    """The manifest, every file's hash, and whether models and routes fit each other."""
+    models_dir = config.models_dir
+    if not models_dir.exists():
+        findings.rows.append(("models", shown(models_dir), f"none yet: takt train{config_flag(path)}"))
+        return
+    manifest = findings.attempt(read_manifest, models_dir)
+    if manifest is None:
+        return
+    for rung in manifest.rungs:
+        findings.attempt(registry.verify, models_dir / rung.file, rung.sha256)
+        findings.attempt(registry.verify, models_dir / rung.fp32_file, rung.fp32_sha256)
+    names = ", ".join(rung.name for rung in manifest.rungs)
+    findings.rows.append(("models", shown(models_dir), f"{names}; {len(manifest.labels)} labels"))
+    _check_labels(manifest.labels, project, shown(models_dir), findings)
+    if utterances is not None and digest(utterances) != manifest.data_sha256:
+        findings.warnings.append(f"{shown(models_dir)}: not trained on the utterances as they are now; train again?")
+
+
+def _check_labels(labels: Sequence[str], project: Project, models: str, findings: Findings) -> None:
+    unknown = sorted(set(labels) - set(project.routes.routes) - {OUT_OF_SCOPE})
+    if unknown:
+        findings.add_problem(
+            f"{models}: the models answer {', '.join(unknown)}, not in {project.routes_path}; "
+            "train again with `takt train`"
+        )

@@ -1,0 +1,97 @@
+"""`takt explain DECISION_ID`: how a decision came about, from the log, beside a running server or without one."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from budgets.clock import SystemClock
+from router.commands.errors import CheckFailed
+from router.commands.location import find_config
+from router.commands.terminal import bars, facts, say, shares
+from router.config import load_config
+from router.log import SqliteStore
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    from router.log import DecisionRecord
+
+# A record may hold words that are newer than this table; they are shown as they are.
+_RUNGS = {
+    "guard": "a guard",
+    "large": "the large model",
+    "small": "the small model",
+    "cache": "the cache",
+    "rules": "a fallback rule",
+    "default": "the default route",
+}
+_REASONS = {
+    "guard": "a guard matched; guards bind and come before every model",
+    "model": "the model was sure enough",
+    "cache": "the best model had answered the same text before, and was sure enough",
+    "rule": "no model answered, and this rule was the first that matched",
+    "default": "no model answered and no rule matched",
+    "unsure": "the model was not sure enough of any route, so `unsure` of routes.toml took it",
+    "policy": "the policy chose it",
+    "experiment": "an experiment chose it",
+}
+_SKIPS = {
+    "budget": "would not have answered within the budget, on an idle server neither",
+    "overload": "would have fitted the budget, but for the requests ahead of it",
+    "breaker": "was out of service after failing or being slow (its circuit breaker was open)",
+    "error": "failed, or gave no usable answer",
+    "cold": "not loaded yet",
+}
+
+
+def run(args: Namespace) -> int:
+    """Find the record and tell it. Raises: CheckFailed: there is none."""
+    config = load_config(find_config(args.config, or_example=True), os.environ)
+    settings = config.settings.log
+    anchored = msgspec.structs.replace(settings, path=str(config.path(settings.path)))
+    record = SqliteStore(anchored, SystemClock()).find(args.decision_id)
+    if record is None:
+        raise CheckFailed(
+            f"{args.decision_id}: not in {anchored.path}; it may be of another project (-c), "
+            f"or older than log.retention_days = {settings.retention_days:g}"
+        )
+    if args.json:
+        say(msgspec.json.encode(record).decode())
+        return 0
+    say(f"Decision {record.decision_id}")
+    facts(_facts(record))
+    bars(record.stages_ms)
+    return 0
+
+
+def _facts(record: DecisionRecord) -> Iterator[tuple[str, str]]:
+    at = datetime.fromtimestamp(record.at_ns / 1e9, UTC).astimezone()
+    yield "made", f"{at.isoformat(sep=' ', timespec='milliseconds')}, plan {record.plan_version or 'without models'}"
+    yield "text", "not kept (log.text)" if record.text is None else record.text
+    yield "from", ", ".join(_senders(record))
+    yield "answer", f"{record.route} -> {record.target_kind} {record.target_name}"
+    sure = "" if record.confidence is None else f", confidence {record.confidence:.2f}"
+    yield "decided by", f"{_RUNGS.get(record.rung, record.rung)}{sure}"
+    yield "because", _REASONS.get(record.reason, record.reason)
+    if record.match is not None:
+        yield "matched", f"{record.match.name}: {record.match.why}"
+    for rung, why in record.skipped:
+        yield f"not {rung}", f"{_SKIPS.get(why, why)} [{why}]"
+    if others := shares(record.alternatives):
+        yield "also seen", others
+    late = ", too late" if record.late else ""
+    yield "time", f"{record.elapsed_ms:.3f} of {record.total_ms:g} ms{late}, until it was handed to the log"
+
+
+def _senders(record: DecisionRecord) -> Iterator[str]:
+    yield f"channel {record.channel}"
+    if record.customer_id is not None:
+        yield f"customer {record.customer_id}"
+    if record.session_id is not None:
+        yield f"session {record.session_id}"
+    yield record.criticality

@@ -1,0 +1,149 @@
+"""A server as a process: signals under load, and why it refuses to start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+import uvloop
+
+from router.config import load_config
+from router.server import serve
+from tests.http_project import SURE_TEXT, train_models, write_project
+from tests.http_server import PATIENCE_S, request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.integration
+_BODY = json.dumps({"text": SURE_TEXT}).encode()
+_KEPT_OPEN, _RECONNECTING, _PIPELINING = 4, 2, 2
+
+
+class Load(NamedTuple):
+    """What became of the requests: ids of decisions, refusals with a complete answer, requests without one."""
+
+    decided: list[str]
+    refused: list[int]
+    lost: list[str]
+
+
+@pytest.fixture(scope="module")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out_dir = tmp_path_factory.mktemp("trained") / "models"
+    train_models(out_dir)
+    return out_dir
+
+
+@contextmanager
+def _process(config_path: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """This file as a server; killed at the end if it is still there."""
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, __file__, str(config_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root), **environment},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _port(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        pytest.fail(process.communicate()[1])
+    return int(line.rpartition(":")[2])
+
+
+async def _answer(reader: asyncio.StreamReader, load: Load) -> bool:
+    """Read one answer; false when the server will close the connection. Raises: IncompleteReadError, OSError."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+    status = int(head.split(" ", 2)[1])
+    length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+    body = json.loads(await reader.readexactly(length))
+    if status == 200:
+        load.decided.append(body["decision_id"])
+    else:
+        load.refused.append(status)
+    return "connection: close" not in head
+
+
+async def _client(port: int, load: Load, *, in_flight: int, keep: bool) -> None:
+    """Ask on and on, until no connection is accepted any more."""
+    once = request(_BODY, "Content-Type: application/json") * in_flight
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return
+        writer.write(once)
+        owed, is_open = in_flight, True
+        try:
+            while owed:
+                is_open = await _answer(reader, load)
+                owed -= 1
+                if not owed and is_open and keep:
+                    writer.write(once)
+                    owed = in_flight
+        except (asyncio.IncompleteReadError, OSError) as error:
+            load.lost.append(f"{owed} of {in_flight}, keep={keep}: {error!r}")
+        writer.close()
+
+
+async def _load(port: int, load: Load, process: subprocess.Popen[str], signals: int) -> None:
+    kinds = [(1, True)] * _KEPT_OPEN + [(1, False)] * _RECONNECTING + [(3, True)] * _PIPELINING
+    clients = [
+        asyncio.ensure_future(_client(port, load, in_flight=in_flight, keep=keep)) for in_flight, keep in kinds
+    ]
+    while len(load.decided) < 300:
+        await asyncio.sleep(0.005)
+        assert process.poll() is None
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(asyncio.gather(*clients), PATIENCE_S)
+
+
+def _logged(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {row[0] for row in connection.execute("SELECT decision_id FROM decisions")}
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_sigterm_loses_no_request_and_no_record(tmp_path: Path, models_dir: Path, signals: int) -> None:
+    write_project(tmp_path, models_dir)
+    load = Load([], [], [])
+    with _process(tmp_path / "takt.toml") as process:
+        asyncio.run(_load(_port(process), load, process, signals))
+        _, said = process.communicate(timeout=PATIENCE_S)
+    assert load.lost == []
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert set(load.decided) <= _logged(tmp_path / "var" / "takt.sqlite")
+    assert len(set(load.decided)) == len(load.decided) >= 300
+    assert set(load.refused) <= {503}
+
+
+if __name__ == "__main__":
+    uvloop.run(
+        serve(
+            load_config(Path(sys.argv[1]), os.environ),
+            allow_faults=False,
+            on_ready=lambda url: print(url, flush=True),
+        )
+    )

@@ -1,0 +1,168 @@
+"""The real pipeline on virtual time, with fake models: for the tests of the spine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from budgets.admission import Admission, AdmissionSettings
+from budgets.deadline import Budget, BudgetSettings, grant_ns, open_budget
+from budgets.ledger import Ledger, Stage
+from budgets.predictor import CostEstimate
+from fallbacks.breaker import Breaker, BreakerSettings
+from fallbacks.cache import Cache, CacheSettings
+from fallbacks.runner import Runner
+from models.classifier import Prediction
+from models.errors import BadOutput
+from router.domain.decision import Decision, Target
+from router.domain.identity import IdSource
+from router.domain.interaction import Interaction
+from router.log import MemoryLog
+from router.pipeline import Key, Pipeline
+from router.policy.point import ModelRung, Point, Request, build_point
+from router.policy.project import Project, RoutesFile, RouteSpec, RulesFile, RuleSpec
+from router.telemetry.lag import LagEstimate, LagMonitor
+from router.telemetry.registry import Metrics
+from tests.virtual import MS, VirtualExecutor, VirtualLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from budgets.line import Job
+    from router.log import Log
+
+ROUTES = ("cards", "loans", "help", "human", "blocking")
+_PROJECT = Project(
+    routes=RoutesFile(
+        default="help",
+        unsure="human",
+        routes={name: RouteSpec(target=Target(kind="queue", name=name)) for name in ROUTES},
+    ),
+    rules=RulesFile(
+        guards=(RuleSpec(name="wants_human", route="human", keywords=("real person",)),),
+        rules=(RuleSpec(name="lost_card", route="blocking", keywords=("lost*",), confidence=0.6),),
+    ),
+    routes_path=Path("routes.toml"),
+)
+SURE = Prediction("cards", 0.9, (("loans", 0.05),))
+
+
+class Injected(RuntimeError):
+    """What a fake model raises when told to."""
+
+
+@dataclass(slots=True)
+class FakeModel:
+    """A model that takes `duration_ns` and answers `answer`, or what is broken at the time."""
+
+    duration_ns: int
+    answer: Prediction = SURE
+    fault: str = "none"  # none | error | nan
+    calls: list[str] = field(default_factory=list)
+
+    def predict(self, text: str) -> Prediction:
+        self.calls.append(text)
+        if self.fault == "error":
+            raise Injected("told to fail")
+        if self.fault == "nan":
+            raise BadOutput("logits are not finite")
+        return self.answer
+
+
+class Answer(NamedTuple):
+    """What a client gets, and its budget's books."""
+
+    decision: Decision
+    budget: Budget
+
+    @property
+    def elapsed_ms(self) -> float:
+        return self.budget.ledger.elapsed_ns / MS
+
+
+@dataclass(slots=True)
+class Spine:
+    """Everything around one pipeline."""
+
+    loop: VirtualLoop
+    large: FakeModel
+    small: FakeModel
+    rungs: tuple[ModelRung, ModelRung]
+    point: Point
+    executor: VirtualExecutor
+    runner: Runner[Key, Prediction]
+    cache: Cache[Key, Prediction]
+    admission: Admission
+    metrics: Metrics
+    log: Log
+    monitor: LagMonitor
+    pipeline: Pipeline
+
+    def open(self, stated_ms: Sequence[float] = ()) -> Budget:
+        """The budget of a request that arrives now."""
+        start_ns, settings = self.loop.clock.now_ns(), self.point.budget
+        return open_budget(start_ns, grant_ns(stated_ms, settings), settings, Ledger(start_ns))
+
+    async def ask(self, text: str, *stated_ms: float, budget: Budget | None = None, **fields: Any) -> Answer:
+        """Ask as router/http/ does: open the budget, decide, book the encoding, count."""
+        budget = budget or self.open(stated_ms)
+        request = Request(Interaction(text=text, **fields), budget.total_ns / MS)
+        decision = await self.pipeline.decide(self.point, request, budget)
+        budget.ledger.mark(Stage.ENCODE, self.loop.clock.now_ns())
+        self.pipeline.finish(self.point, decision, budget)
+        return Answer(decision, budget)
+
+
+def build_spine(
+    loop: VirtualLoop,
+    *,
+    rng: Random | None = None,
+    large_ns: int = 8 * MS,
+    small_ns: int = MS // 4,
+    duration_ns: Callable[[Job[Any]], int] | None = None,
+    log: Log | None = None,
+    cache: CacheSettings | None = None,
+    max_jobs: int = 64,
+    max_inflight: int = 1_024,
+    await_commit: bool = False,
+    runner: type[Runner[Key, Prediction]] = Runner,
+) -> Spine:
+    """Wire a pipeline as router/assembly.py does, with fakes for the models.
+
+    Args: duration_ns: how long a job of the executor runs; by default as long as the large model says.
+    """
+    rng = rng or Random(0)
+    clock, metrics = loop.clock, Metrics()
+    large, small = FakeModel(large_ns), FakeModel(small_ns)
+
+    def predict_inline(text: str) -> Prediction:
+        loop.spend(small.duration_ns)
+        return small.predict(text)
+
+    rungs = (
+        ModelRung(
+            "large", CostEstimate(large_ns, 1.2 * large_ns), Breaker(BreakerSettings(), rng), needs_executor=True,
+            predict=large.predict, threshold=0.5,
+        ),
+        ModelRung(
+            "small", CostEstimate(small_ns, 1.2 * small_ns), Breaker(BreakerSettings(), rng), needs_executor=False,
+            predict=predict_inline, threshold=0.5,
+        ),
+    )  # fmt: skip
+    point = build_point("interactions", _PROJECT, BudgetSettings())
+    point.plan_version, point.rungs = "plan", rungs
+    executor = VirtualExecutor(loop, max_jobs, duration_ns or (lambda job: large.duration_ns))
+    answers: Cache[Key, Prediction] = Cache(cache or CacheSettings())
+    flights = runner(executor, clock, lambda key, value: answers.put(key, value, clock.now_ns()))
+    monitor = LagMonitor(loop, clock, metrics.loop_lag.child())
+    admission, log = Admission(AdmissionSettings(max_inflight=max_inflight)), log or MemoryLog(1_000_000)
+    lag: LagEstimate = monitor.estimate
+    pipeline = Pipeline(
+        clock=clock, admission=admission, cache=answers, runner=flights, log=log, metrics=metrics, lag=lag,
+        ids=IdSource(clock, rng), keep_text=True, await_commit=await_commit,
+    )  # fmt: skip
+    return Spine(
+        loop, large, small, rungs, point, executor, flights, answers, admission, metrics, log, monitor, pipeline
+    )

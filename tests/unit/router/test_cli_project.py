@@ -1,0 +1,163 @@
+"""`takt init` and `takt check`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from router.commands.check import check
+from router.config import Settings, load_config
+from tests.cli_runs import edit, takt
+
+if TYPE_CHECKING:
+    from router.commands.check import Findings
+
+
+@pytest.fixture
+def project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A fresh project; tests write into it what is wrong."""
+    folder = tmp_path / "shop"
+    assert takt(capsys, "init", folder).code == 0
+    return folder
+
+
+def _check(project: Path, **environment: str) -> Findings:
+    return check(project / "takt.toml", environment)
+
+
+def test_init_writes_a_project_that_is_well(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    done = takt(capsys, "check")
+    assert (done.code, done.err) == (0, "")
+    assert "48" in done.out
+    assert done.out.endswith("none yet: takt train\nAll is well.\n")
+
+
+def test_init_names_the_next_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = takt(capsys, "init", tmp_path / "my shop")
+    assert done.code == 0
+    steps = done.out.partition("Next:\n")[2].splitlines()
+    assert steps[0].strip() == f"cd '{tmp_path / 'my shop'}'"
+    assert [step.split()[1] for step in steps[1:]] == ["check", "train", "route", "serve"]
+
+
+def test_init_overwrites_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "takt.toml").unlink()
+    (project / "rules.toml").write_text("mine", encoding="utf-8")
+    done = takt(capsys, "init", project)
+    assert done.code == 2
+    assert "routes.toml, rules.toml would be overwritten" in done.err
+    assert (project / "rules.toml").read_text(encoding="utf-8") == "mine"
+    assert not (project / "takt.toml").exists()
+
+
+def test_init_says_where_it_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    done = takt(capsys, "init", tmp_path / "file" / "shop")
+    assert done.code == 2
+    assert "choose another DIR" in done.err
+
+
+def test_the_defaults_that_the_template_shows_are_the_defaults(project: Path) -> None:
+    file = project / "takt.toml"
+    shown = re.sub(r"^#(\w+ = )", r"\1", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert shown.count("\n#") < file.read_text(encoding="utf-8").count("\n#")
+    file.write_text(shown, encoding="utf-8")
+    assert load_config(file, {}).settings == Settings()
+
+
+def test_check_finds_everything_that_is_wrong(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(project / "takt.toml", "port = 8080", "prot = 8080")
+    edit(project / "takt.toml", "default_ms = 50", 'default_ms = "soon"')
+    edit(project / "routes.toml", 'default = "human_agent"', 'utterances = ["a.csv", "b.csv"]\ndefault = "nobody"')
+    edit(project / "rules.toml", "channel == ", "lane == ")
+    edit(project / "rules.toml", '"real person"', '"!!!"')
+    (project / "a.csv").write_text("text,route\nhello,greetings\n", encoding="utf-8")
+    done = takt(capsys, "check", "-c", project / "takt.toml")
+    assert done.code == 2
+    for said in (
+        "takt.toml: server: object contains unknown field `prot`; allowed: host, port",
+        "takt.toml: budget.default_ms: expected `float`",
+        "routes.toml: default = 'nobody' is not a route; the routes are account,",
+        "rules.toml: [[guards]] vip_on_the_phone: when:",
+        "rules.toml: [[guards]] wants_human: keywords: '!!!' has no letters",
+        "a.csv, row 2: route 'greetings' is not in",
+        "b.csv: cannot be read",
+    ):
+        assert said in done.err
+    assert all(line.startswith("error: ") for line in done.err.splitlines())
+    assert len(done.err.splitlines()) == 7
+
+
+def test_check_says_a_file_that_is_not_toml_once(project: Path) -> None:
+    (project / "rules.toml").write_text("[[guards]\n", encoding="utf-8")
+    (problem,) = _check(project).problems
+    assert "rules.toml: not TOML" in problem
+
+
+@pytest.mark.parametrize("content", ["[server\n", None])
+def test_check_of_settings_that_cannot_be_read(project: Path, content: str | None) -> None:
+    file = project / "takt.toml"
+    file.unlink() if content is None else file.write_text(content, encoding="utf-8")
+    (problem,) = _check(project).problems
+    assert problem.startswith(str(file))
+
+
+def test_check_names_the_variable_that_is_wrong(project: Path) -> None:
+    findings = _check(project, TAKT__SERVER__PORT="high", HOME="/")
+    (problem,) = findings.problems
+    assert "with TAKT__SERVER__PORT: server.port" in problem
+    assert "routes" in {row[0] for row in findings.rows}
+
+
+def test_check_tells_which_variables_apply(project: Path) -> None:
+    findings = _check(project, TAKT__SERVER__PORT="9000")
+    assert findings.problems == []
+    assert findings.rows[0][2] == "TAKT__SERVER__PORT applied"
+
+
+def test_check_warns_of_what_is_probably_meant_otherwise(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(
+        project / "routes.toml",
+        "# No utterances",
+        '[routes.lost]\ntarget = { kind = "bot", name = "x" }\n'
+        '[routes.rare]\ntarget = { kind = "bot", name = "x" }\nutterances = ["Reset my password  please"]\n# No',
+    )
+    done = takt(capsys, "check", "-c", project / "takt.toml")
+    assert done.code == 0
+    assert "routes.lost: nothing leads there" in done.err
+    assert "routes.rare: has 1 utterance" in done.err
+    assert "'reset my password please' stands under account and rare" in done.err
+    assert len(done.err.splitlines()) == 3
+    assert done.out.endswith("Nothing is wrong; see the warnings.\n")
+
+
+def test_check_of_a_project_without_rules_or_utterances(tmp_path: Path) -> None:
+    (tmp_path / "takt.toml").touch()
+    (tmp_path / "routes.toml").write_text(
+        'default = "a"\nunsure = "a"\n[routes.a]\ntarget = { kind = "bot", name = "a" }\n', encoding="utf-8"
+    )
+    findings = _check(tmp_path)
+    assert findings.problems == []
+    assert "no such file: no rules" in {row[2] for row in findings.rows}
+    (warning,) = findings.warnings
+    assert "0 routes have utterances" in warning
+
+
+def test_many_duplicates_are_cut_short(project: Path) -> None:
+    lines = "".join(f"text {number},{route}\n" for number in range(15) for route in ("returns", "account"))
+    (project / "more.csv").write_text(f"text,route\n{lines}", encoding="utf-8")
+    edit(project / "routes.toml", 'default = "human_agent"', 'utterances = ["more.csv"]\ndefault = "human_agent"')
+    warnings = _check(project).warnings
+    assert len(warnings) == 11
+    assert warnings[-1].startswith("5 more utterances")
+
+
+def test_the_example_is_well() -> None:
+    folder = Path(__file__).parents[3] / "examples" / "bank"
+    assert _check(folder).problems == []

@@ -1,0 +1,471 @@
+"""The spine, one behaviour at a time, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from budgets.ledger import Stage
+from fallbacks.breaker import Ending, State
+from fallbacks.cache import CacheSettings
+from models.classifier import Prediction
+from router.errors import NotAdmitted
+from router.log import DecisionRecord, MemoryLog
+from router.pipeline import OWN_COST_NS
+from tests.spine import SURE, Answer, Spine, build_spine
+from tests.virtual import MS, VirtualLoop, run
+
+Scenario = Callable[[Spine], Awaitable[None]]
+
+
+def play(scenario: Scenario, **options: object) -> None:
+    """Run a scenario on a new spine; nothing may be left over."""
+
+    async def main(loop: VirtualLoop) -> None:
+        spine = build_spine(loop, **options)  # type: ignore[arg-type]
+        await scenario(spine)
+        await asyncio.sleep(3_600)
+        assert spine.admission.inflight == 0
+        assert len(spine.executor) == 0
+
+    run(main)
+
+
+def served(answer: Answer) -> tuple[str, str, str, str]:
+    decision = answer.decision
+    return decision.route, decision.rung, decision.degraded, decision.reason.value
+
+
+async def refused(asked: Awaitable[Answer]) -> str:
+    with pytest.raises(NotAdmitted) as caught:
+        await asked
+    return caught.value.code
+
+
+def trip(spine: Spine, rung: int) -> None:
+    breaker, now_ns = spine.rungs[rung].breaker, spine.loop.clock.now_ns()
+    for _ in range(20):
+        breaker.record(breaker.acquire(now_ns) or 0, Ending.FAILED, now_ns)
+    assert breaker.state is State.OPEN
+
+
+def test_the_best_rung_answers_when_there_is_time() -> None:
+    async def scenario(spine: Spine) -> None:
+        answer = await spine.ask("where is it?")
+        assert served(answer) == ("cards", "large", "none", "model")
+        assert answer.decision.confidence == 0.9
+        assert answer.decision.alternatives == SURE.alternatives
+        assert answer.budget.is_met()
+
+    play(scenario)
+
+
+def test_a_guard_wins_over_everything_and_calls_no_model() -> None:
+    async def scenario(spine: Spine) -> None:
+        await spine.ask("get me a real person")
+        answer = await spine.ask("Get me a REAL person, I lost it")
+        assert served(answer) == ("human", "guard", "none", "guard")
+        assert answer.decision.match == ("wants_human", "keyword 'real person'")
+        assert answer.decision.confidence == 1.0
+        assert not spine.large.calls
+        assert len(spine.cache) == 0
+
+    play(scenario)
+
+
+def test_a_fresh_cache_entry_settles_it() -> None:
+    async def scenario(spine: Spine) -> None:
+        await spine.ask("where is it?")
+        answer = await spine.ask("  Where is  IT?")
+        assert served(answer) == ("cards", "cache", "none", "cache")
+        assert answer.decision.confidence == 0.9
+        assert spine.large.calls == ["where is it?"]
+
+    play(scenario)
+
+
+def test_a_stale_cache_entry_does_not_keep_the_models_from_answering() -> None:
+    async def scenario(spine: Spine) -> None:
+        await spine.ask("where is it?")
+        await asyncio.sleep(11)
+        assert served(await spine.ask("where is it?")) == ("cards", "large", "none", "model")
+        assert len(spine.large.calls) == 2
+
+    play(scenario, cache=CacheSettings(fresh_s=10, stale_s=60))
+
+
+def test_a_stale_cache_entry_is_the_floor_when_no_model_answers() -> None:
+    async def scenario(spine: Spine) -> None:
+        await spine.ask("i lost it")
+        await asyncio.sleep(11)
+        spine.large.fault = spine.small.fault = "error"
+        assert served(await spine.ask("i lost it")) == ("cards", "cache", "error", "cache")
+        await asyncio.sleep(60)
+        assert served(await spine.ask("i lost it")) == ("blocking", "rules", "error", "rule"), "gone by now"
+
+    play(scenario, cache=CacheSettings(fresh_s=10, stale_s=60))
+
+
+def test_a_cached_prediction_is_held_to_the_threshold_too() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.answer = Prediction("cards", 0.3, ())
+        await spine.ask("hm")
+        assert served(await spine.ask("hm")) == ("human", "cache", "none", "unsure")
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        pytest.param(Prediction("cards", 0.49, (("loans", 0.3),)), id="below the threshold"),
+        pytest.param(Prediction("oos", 0.99, (("loans", 0.01),)), id="out of scope"),
+        pytest.param(Prediction("retired_route", 0.99, ()), id="a route that is no more"),
+    ],
+)
+def test_what_the_model_is_not_sure_of_goes_to_unsure(prediction: Prediction) -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.answer = prediction
+        answer = await spine.ask("hm")
+        assert served(answer) == ("human", "large", "none", "unsure")
+        assert answer.decision.alternatives == (
+            (prediction.label, prediction.confidence),
+            *prediction.alternatives,
+        )
+
+    play(scenario)
+
+
+def test_at_the_threshold_the_model_is_sure() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.answer = Prediction("cards", 0.5, ())
+        assert served(await spine.ask("hm")) == ("cards", "large", "none", "model")
+
+    play(scenario)
+
+
+def test_cold_the_floor_answers_and_says_so() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.point.rungs = ()
+        assert served(await spine.ask("hm")) == ("help", "default", "cold", "default")
+        assert served(await spine.ask("i lost it")) == ("blocking", "rules", "cold", "rule")
+        assert served(await spine.ask("real person")) == ("human", "guard", "none", "guard")
+
+    play(scenario)
+
+
+def test_degraded_by_the_budget() -> None:
+    async def scenario(spine: Spine) -> None:
+        answer = await spine.ask("hm", 10)
+        assert served(answer) == ("cards", "small", "budget", "model")
+        assert [(skip.rung, skip.why.value) for skip in answer.decision.skips] == [("large", "budget")]
+        answer = await spine.ask("hm", 0.5)
+        assert served(answer) == ("help", "default", "budget", "default")
+        assert [skip.rung for skip in answer.decision.skips] == ["large", "small"]
+
+    play(scenario)
+
+
+def test_the_smallest_budget_stated_counts() -> None:
+    async def scenario(spine: Spine) -> None:
+        assert served(await spine.ask("hm", 500, 10, 50)) == ("cards", "small", "budget", "model")
+
+    play(scenario)
+
+
+def test_degraded_by_overload_as_those_ahead_take_the_time() -> None:
+    async def scenario(spine: Spine) -> None:
+        answers = await asyncio.gather(*(spine.ask(f"text {n}") for n in range(8)))
+        rungs = [answer.decision.rung for answer in answers]
+        assert rungs == ["large"] * 5 + ["small"] * 3
+        assert {answer.decision.degraded for answer in answers[5:]} == {"overload"}
+        assert all(answer.budget.is_met() for answer in answers)
+
+    play(scenario)
+
+
+def test_degraded_by_overload_as_the_line_is_full() -> None:
+    async def scenario(spine: Spine) -> None:
+        answers = await asyncio.gather(*(spine.ask(f"text {n}", 1_000) for n in range(3)))
+        assert [answer.decision.rung for answer in answers] == ["large", "large", "small"]
+        assert answers[2].decision.degraded == "overload"
+
+    play(scenario, max_jobs=2)
+
+
+def test_degraded_by_the_breaker() -> None:
+    async def scenario(spine: Spine) -> None:
+        trip(spine, 0)
+        assert served(await spine.ask("hm")) == ("cards", "small", "breaker", "model")
+        trip(spine, 1)
+        assert served(await spine.ask("hm")) == ("help", "default", "breaker", "default")
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("fault", ["error", "nan"])
+def test_degraded_by_an_error_the_next_rung_answers(fault: str) -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.fault = fault
+        assert served(await spine.ask("hm")) == ("cards", "small", "error", "model")
+        spine.small.fault = fault
+        assert served(await spine.ask("i lost it")) == ("blocking", "rules", "error", "rule")
+        assert len(spine.large.calls) == 2, "a rung is not tried twice in a request"
+        assert len(spine.cache) == 0
+
+    play(scenario)
+
+
+def test_only_the_best_rung_fills_the_cache() -> None:
+    async def scenario(spine: Spine) -> None:
+        await spine.ask("hm", 10)
+        assert len(spine.cache) == 0
+        spine.point.rungs = spine.rungs[1:]
+        await spine.ask("hm", 10)
+        assert len(spine.cache) == 1, "where it is the best one, the inline rung does"
+
+    play(scenario)
+
+
+def test_a_large_model_that_does_not_make_it_is_replaced_in_time_and_fills_the_cache_late() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.duration_ns = 80 * MS
+        answer = await spine.ask("hm", 50)
+        assert served(answer) == ("cards", "small", "budget", "model")
+        assert 40 < answer.elapsed_ms < 49, "it waited as long as it could, and no longer"
+        assert spine.runner.executor.overdue_ns(spine.loop.clock.now_ns()) > 0
+        await asyncio.sleep(0.05)
+        assert served(await spine.ask("hm", 50)) == ("cards", "cache", "none", "cache")
+
+    play(scenario)
+
+
+def test_a_stalled_executor_is_not_waited_for_twice() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.duration_ns = 5_000 * MS
+        await spine.ask("first", 50)
+        answer = await spine.ask("second", 50)
+        assert served(answer) == ("cards", "small", "budget", "model")
+        assert answer.elapsed_ms < 1
+
+    play(scenario)
+
+
+def test_equal_texts_at_the_same_time_share_one_run() -> None:
+    async def scenario(spine: Spine) -> None:
+        answers = await asyncio.gather(*(spine.ask("the same", 1_000) for _ in range(40)))
+        assert {served(answer) for answer in answers} == {("cards", "large", "none", "model")}
+        assert spine.large.calls == ["the same"]
+        assert len({answer.decision.decision_id for answer in answers}) == 40
+
+    play(scenario)
+
+
+def test_a_shared_run_that_fails_is_one_failure_for_the_breaker() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.fault = "error"
+        answers = await asyncio.gather(*(spine.ask("the same", 1_000) for _ in range(40)))
+        assert {served(answer) for answer in answers} == {("cards", "small", "error", "model")}
+        assert spine.large.calls == ["the same"]
+        assert spine.rungs[0].breaker.state is State.CLOSED
+
+    play(scenario)
+
+
+def test_each_waiter_of_a_shared_run_keeps_his_own_budget() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.duration_ns = 60 * MS
+        hurried, patient = await asyncio.gather(spine.ask("the same", 40), spine.ask("the same", 200))
+        assert (hurried.decision.rung, hurried.decision.degraded) == ("small", "budget")
+        assert patient.decision.rung == "large"
+        assert hurried.budget.is_met()
+        assert patient.budget.is_met()
+
+    play(scenario)
+
+
+def test_who_leaves_frees_his_place_and_his_job_is_not_started() -> None:
+    async def scenario(spine: Spine) -> None:
+        first = asyncio.ensure_future(spine.ask("first", 1_000))
+        second = asyncio.ensure_future(spine.ask("second", 1_000))
+        await asyncio.sleep(0.001)
+        second.cancel()
+        await asyncio.wait((second,))
+        assert second.cancelled()
+        assert spine.admission.inflight == 1
+        assert (await first).decision.rung == "large"
+        await asyncio.sleep(0.1)
+        assert spine.large.calls == ["first"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("budget_ms", "code"),
+    [
+        pytest.param(0, "deadline-expired", id="zero"),
+        pytest.param(-1e308, "deadline-expired", id="long ago"),
+        pytest.param(0.1, "deadline-unmeetable", id="less than the floor takes"),
+    ],
+)
+def test_what_cannot_be_met_is_refused_at_once_and_counted(budget_ms: float, code: str) -> None:
+    async def scenario(spine: Spine) -> None:
+        assert await refused(spine.ask("hm", budget_ms)) == code
+        assert spine.metrics.refused.child(code).value == 1
+        assert not spine.large.calls
+        assert not spine.small.calls
+
+    play(scenario)
+
+
+def test_a_full_house_and_a_draining_one_refuse() -> None:
+    async def scenario(spine: Spine) -> None:
+        one = asyncio.ensure_future(spine.ask("one"))
+        await asyncio.sleep(0)
+        assert await refused(spine.ask("two")) == "rejected-inflight"
+        assert (await one).decision.rung == "large"
+        assert (await spine.ask("three")).decision.rung == "large"
+        spine.admission.draining = True
+        assert await refused(spine.ask("four")) == "rejected-draining"
+
+    play(scenario, max_inflight=1)
+
+
+def test_a_request_without_a_budget_gets_the_default() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.duration_ns = 3_600_000 * MS
+        answer = await spine.ask("hm")
+        assert answer.budget.total_ns == 50 * MS
+        assert answer.budget.is_met()
+
+    play(scenario)
+
+
+def test_every_nanosecond_is_booked_where_it_went() -> None:
+    async def scenario(spine: Spine) -> None:
+        start_ns = spine.loop.clock.now_ns()
+        first, second = await asyncio.gather(spine.ask("one"), spine.ask("two"))
+        stages_ns = second.budget.ledger.stages_ns
+        assert sum(stages_ns) == second.budget.ledger.elapsed_ns == spine.loop.clock.now_ns() - start_ns
+        assert first.budget.ledger.stages_ns[Stage.QUEUE] == 20_000, "until the thread has noticed"
+        assert first.budget.ledger.stages_ns[Stage.INFER] == 8 * MS
+        assert stages_ns[Stage.QUEUE] == 20_000 + 8 * MS
+        assert stages_ns[Stage.INFER] == 8 * MS
+
+    play(scenario)
+
+
+def test_time_the_loop_took_to_come_back_is_the_loops() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.loop.call_later(0.001, spine.loop.spend, 20 * MS)
+        answer = await spine.ask("one")
+        assert answer.decision.rung == "large"
+        assert answer.budget.ledger.stages_ns[Stage.LOOP] == (1 + 20 - 8) * MS - 20_000
+
+    play(scenario)
+
+
+def test_a_late_answer_is_labelled_and_counted() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.loop.call_later(0.001, spine.loop.spend, 100 * MS)
+        answer = await spine.ask("one")
+        assert not answer.budget.is_met()
+        assert spine.metrics.budget_missed.child("interactions").value == 1
+        record = await spine.log.get(answer.decision.decision_id)
+        assert record is not None
+        assert record.late
+
+    play(scenario)
+
+
+def test_the_record_tells_how_it_came_about() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.fault = spine.small.fault = "error"
+        answer = await spine.ask("I lost it", 100, id="i-7", customer_id="c-1", channel="phone")
+        record = await spine.log.get(answer.decision.decision_id)
+        assert isinstance(record, DecisionRecord)
+        assert (record.interaction_id, record.customer_id, record.channel) == ("i-7", "c-1", "phone")
+        assert (record.text, record.route, record.target_name) == ("I lost it", "blocking", "blocking")
+        assert (record.rung, record.degraded, record.reason) == ("rules", "error", "rule")
+        assert record.skipped == (("large", "error"), ("small", "error"))
+        assert record.match is not None
+        assert (record.match.name, record.match.why) == ("lost_card", "keyword 'lost'")
+        assert (record.total_ms, record.late, record.plan_version) == (100.0, False, "plan")
+
+    play(scenario)
+
+
+class SlowLog(MemoryLog):
+    """Needs `commit_s` until a record is durable."""
+
+    def __init__(self, commit_s: float) -> None:
+        super().__init__()
+        self.commit_s = commit_s
+
+    def commit(self) -> Awaitable[None]:
+        return asyncio.sleep(self.commit_s)
+
+
+def test_with_durability_commit_the_answer_waits_for_the_disk() -> None:
+    async def scenario(spine: Spine) -> None:
+        answer = await spine.ask("get me a real person")
+        assert answer.elapsed_ms == 5.0
+        assert spine.pipeline.commits_missed_total == 0
+
+    play(scenario, await_commit=True, log=SlowLog(0.005))
+
+
+def test_a_disk_that_is_slower_than_the_budget_is_not_waited_for() -> None:
+    async def scenario(spine: Spine) -> None:
+        answer = await spine.ask("get me a real person")
+        assert answer.budget.is_met()
+        assert spine.pipeline.commits_missed_total == 1
+
+    play(scenario, await_commit=True, log=SlowLog(3_600))
+
+
+def test_a_disk_that_takes_most_of_the_budget_is_still_waited_for() -> None:
+    """What the pipeline learns of its own cost includes the wait, which must not be kept back twice."""
+
+    async def scenario(spine: Spine) -> None:
+        for number in range(500):
+            answer = await spine.ask(f"get me a real person {number}", 50)
+            assert answer.budget.is_met()
+        assert spine.pipeline.commits_missed_total == 0
+
+    play(scenario, await_commit=True, log=SlowLog(0.030))
+
+
+def test_a_dead_disk_does_not_make_the_server_refuse() -> None:
+    async def scenario(spine: Spine) -> None:
+        for number in range(300):
+            assert (await spine.ask(f"text {number}")).decision.rung == "large"
+        assert spine.pipeline.commits_missed_total == 300
+
+    play(scenario, await_commit=True, log=SlowLog(3_600))
+
+
+def test_a_slow_spell_of_the_server_itself_does_not_lock_small_budgets_out_for_ever() -> None:
+    async def scenario(spine: Spine) -> None:
+        for _ in range(100):
+            budget = spine.open([50])
+            budget.ledger.mark(Stage.PARSE, spine.loop.clock.now_ns())
+            request_answer = await spine.ask("get me a real person", budget=budget)
+            spine.loop.spend(20 * MS)
+            budget.ledger.mark(Stage.ENCODE, spine.loop.clock.now_ns())
+            spine.pipeline.finish(spine.point, request_answer.decision, budget)
+        assert await refused(spine.ask("get me a real person", 2)) == "deadline-unmeetable"
+        await asyncio.sleep(10)
+        assert (await spine.ask("get me a real person", 2)).decision.rung == "guard"
+
+    play(scenario)
+
+
+def test_own_cost_starts_at_what_is_documented() -> None:
+    async def scenario(spine: Spine) -> None:
+        assert await refused(spine.ask("hm", OWN_COST_NS / MS)) == "deadline-unmeetable"
+        assert (await spine.ask("hm", 1.2 * OWN_COST_NS / MS)).decision.rung == "default"
+
+    play(scenario)
