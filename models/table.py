@@ -144,8 +144,8 @@ class _Adam:
 class _Member:
     """One table in training: Adam for the head, plain steps of a set length for the rows.
 
-    Adam's steps are as long for a rare n-gram as for a common one, which learns the noise: it cost 0.7 to 1 point
-    of accuracy on both data sets of the record, and three times the time.
+    Adam's steps are as long for a rare n-gram as for a common one. With Adam for the rows too, validation accuracy was
+    0.7 to 1 point lower and training took three times as long (docs/adr/0007-choose-small-rung.md).
     """
 
     __slots__ = (

@@ -98,6 +98,9 @@ class HttpServer(web.Server):
         )
         self._app = app
         self._routes, self._prefixes = routes, prefixes
+        for methods in (*routes.values(), *prefixes.values()):
+            if "GET" in methods:  # aiohttp leaves the body out
+                methods["HEAD"] = methods["GET"]
         self._origins = frozenset(settings.cors_origins)
         self.max_connections = settings.max_connections
         self.now_ns = app.clock.now_ns
@@ -113,7 +116,7 @@ class HttpServer(web.Server):
             if request.method == "OPTIONS" and self._origins:
                 response: web.StreamResponse = web.Response(status=204)
             else:
-                handler = methods.get("GET" if request.method == "HEAD" else request.method)
+                handler = methods.get(request.method)
                 if handler is None:
                     raise MethodNotAllowed(sorted(methods))
                 response = await handler(self._app, request)

@@ -188,3 +188,12 @@ def test_a_decision_that_is_not_there_is_not_found(server: Running, name: str) -
         reply.problem(400, "bad-http")
     else:
         reply.problem(404, "not-found")
+
+
+def test_a_log_whose_file_was_taken_away_is_unavailable(loop_thread: LoopThread, make_config: MakeConfig) -> None:
+    config = make_config()
+    with loop_thread.serving(config) as server:
+        for file in config.path("var").iterdir():
+            file.unlink()
+        server.ask("GET", GUARDED[1]).problem(503, "unavailable")
+        assert server.decide(SURE_TEXT)["rung"] == "small"

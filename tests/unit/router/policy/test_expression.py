@@ -1,0 +1,166 @@
+"""Conditions: bounded when compiled, and unable to raise when evaluated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cel
+import pytest
+
+from router.policy.errors import ExpressionError
+from router.policy.expression import MAX_CHARS, MAX_DEPTH, Expression
+
+FACTS: dict[str, Any] = {
+    "text": "hello there",
+    "channel": "phone",
+    "context": {"vip": True, "amount": 120, "tags": ["a", "b"]},
+    "budget_ms": 50.0,
+    "customer_id": None,
+}
+
+
+def holds(source: str) -> bool:
+    expression = Expression(source, FACTS)
+    result = expression.holds(FACTS.__getitem__)
+    assert expression.errors_total == 0, expression.last_error
+    return result
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('channel == "phone"', True),
+        ('channel == "chat"', False),
+        ("has(context.vip) && context.vip", True),
+        ("has(context.unknown) && context.unknown", False),
+        ("context.amount > 100 && budget_ms < 60.0", True),
+        ("'a' in context.tags", True),
+        ("context.tags.exists(tag, tag == 'b')", True),
+        ("text.contains('there')", True),
+        ("customer_id == null", True),
+        ("true", True),
+    ],
+)
+def test_what_holds(source: str, expected: bool) -> None:
+    assert holds(source) is expected
+
+
+def test_only_the_variables_that_it_names_are_asked_for() -> None:
+    asked: list[str] = []
+    expression = Expression("context.vip && context.amount > 1", FACTS)
+    assert expression.holds(lambda name: asked.append(name) or FACTS[name])  # type: ignore[func-returns-value]
+    assert asked == ["context"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("context.unknown", id="a missing key"),
+        pytest.param("context.tags[7] == 'x'", id="out of range"),
+        pytest.param("text > 5", id="types that do not fit"),
+        pytest.param("text", id="not a boolean"),
+        pytest.param("1", id="a number is not true"),
+        pytest.param("1 / 0 == 1", id="division by zero"),
+        pytest.param("9223372036854775807 + 1 > 0", id="overflow"),
+        pytest.param("text.matches('(')", id="a bad pattern"),
+        pytest.param("text.no_such_function()", id="an unknown function"),
+    ],
+)
+def test_an_error_is_false_and_counted(source: str) -> None:
+    expression = Expression(source, FACTS)
+    assert expression.holds(FACTS.__getitem__) is False
+    assert expression.holds(FACTS.__getitem__) is False
+    assert expression.errors_total == 2
+    assert expression.last_error
+
+
+def test_an_error_does_not_stay() -> None:
+    expression = Expression("context.vip", FACTS)
+    assert not expression.holds(lambda name: {})
+    assert expression.holds(FACTS.__getitem__)
+    assert expression.errors_total == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param("", "is empty", id="empty"),
+        pytest.param("  \n", "is empty", id="blank"),
+        pytest.param("channel ==", "is not CEL", id="cut off"),
+        pytest.param("channel = 'x'", "is not CEL", id="assignment"),
+        pytest.param("'abc", "is not CEL", id="open string"),
+        pytest.param("__import__('os')", "names __import__|is not CEL", id="no way out"),
+        pytest.param("chanel == 'x'", "names chanel; the variables are budget_ms, channel", id="a misspelt variable"),
+        pytest.param("a.b && c", "names a, c; the variables are", id="several"),
+        pytest.param("'" + "x" * MAX_CHARS + "' == text", "at most 2000 are allowed", id="too long"),
+        pytest.param("(" * 33 + "true" + ")" * 33, "is nested 33 deep; at most 32", id="too deep"),
+        pytest.param("[" * 40 + "]" * 40 + " == text", "is nested 40 deep", id="too deep in lists"),
+        pytest.param(
+            "context.tags.all(a, context.tags.exists(b, a == b))", "uses more than one of all", id="nested macros"
+        ),
+    ],
+)
+def test_what_is_refused_when_it_is_compiled(source: str, message: str) -> None:
+    with pytest.raises(ExpressionError, match=message):
+        Expression(source, FACTS)
+
+
+def test_what_is_just_allowed() -> None:
+    assert holds("(" * MAX_DEPTH + "true" + ")" * MAX_DEPTH)
+    source = "text != '" + "x" * (MAX_CHARS - 10) + "'"
+    assert len(source) == MAX_CHARS
+    assert holds(source)
+
+
+def test_brackets_and_macros_in_strings_are_text() -> None:
+    assert not holds("text == '" + "(" * 100 + "'")
+    assert not holds("text == '.all(' || text == \".map(\" || text == 'it\\'s .filter('")
+
+
+def test_a_long_chain_does_not_overflow_the_stack() -> None:
+    assert holds("!" * 1_990 + "true")
+    assert holds("true" + "&&true" * 300)
+
+
+class PanicException(BaseException):
+    """As the Rust bindings raise it: outside `Exception`, known by its name."""
+
+
+class Broken:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def execute(self, facts: object) -> object:
+        raise self.error
+
+
+def test_a_panic_of_the_library_is_an_error_like_any_other() -> None:
+    expression = Expression("true", FACTS)
+    expression._program = Broken(PanicException("index out of bounds"))  # type: ignore[assignment]
+    assert expression.holds(FACTS.__getitem__) is False
+    assert (expression.errors_total, expression.last_error) == (1, "index out of bounds")
+
+
+def test_what_ends_the_process_is_not_held_back() -> None:
+    expression = Expression("true", FACTS)
+    expression._program = Broken(KeyboardInterrupt())  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        expression.holds(FACTS.__getitem__)
+
+
+def test_a_panic_of_the_parser_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(source: str) -> object:
+        raise PanicException("not a char boundary")
+
+    monkeypatch.setattr(cel, "compile", panic)
+    with pytest.raises(ExpressionError, match="`true` is not CEL: not a char boundary"):
+        Expression("true", FACTS)
+
+
+def test_a_panic_without_a_message_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(source: str) -> object:
+        raise PanicException
+
+    monkeypatch.setattr(cel, "compile", panic)
+    with pytest.raises(ExpressionError, match="`true` is not CEL"):
+        Expression("true", FACTS)
