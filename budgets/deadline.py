@@ -33,7 +33,7 @@ class BudgetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = 1_000.0
     net_reserve_ms: Annotated[
         float,
-        msgspec.Meta(ge=0, le=1_000, description="kept back for the way to the client, ms; at most a tenth of the budget"),
+        msgspec.Meta(ge=0, le=1_000, description="kept back for the way to the client, ms; a tenth of the budget at most"),
     ] = 1.0
 
 

@@ -31,7 +31,7 @@ class Job(Generic[T]):
     start_ns: int | None = None
     end_ns: int | None = None  # still None after the end: dropped unstarted
     value: T | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def is_startable(self, now_ns: int) -> bool:
         return not self.cancelled and now_ns <= self.latest_start_ns
@@ -41,7 +41,7 @@ class Job(Generic[T]):
         self.start_ns = now_ns()
         try:
             self.value = self.call()
-        except Exception as error:  # noqa: BLE001 - a model may raise anything; the waiter is told
+        except BaseException as error:  # noqa: BLE001 - a model may raise anything; the waiter is told, the thread lives
             self.error = error
         self.end_ns = now_ns()
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class KeywordIndex:
-    """Maps phrases to the numbers of those that asked for them. A phrase may end in `*`: any ending of its last word."""
+    """Maps phrases to the numbers of those that asked for them. A final `*` stands for any ending of the last word."""
 
     def __init__(self, phrases: Iterable[tuple[str, int]]) -> None:
         # By first word: the phrase's words, whether its last word is a prefix, and who asked.

@@ -68,7 +68,7 @@ class Choice(NamedTuple, Generic[R]):
 
 
 def choose(
-    rungs: Sequence[R], skips: list[Skip], line: Line, now_ns: int, commit_ns: int, hop_ns: int
+    rungs: Sequence[R], skips: list[Skip], line: Line, *, now_ns: int, commit_ns: int, hop_ns: int
 ) -> Choice[R] | None:
     """The best rung not yet skipped that can answer in time; None: take the floor.
 

@@ -10,6 +10,7 @@ import os
 import queue
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from budgets.line import Job, Line
@@ -56,7 +57,8 @@ class ThreadExecutor:
 
     def _work(self) -> None:
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+            with suppress(PermissionError):  # the process is nicer than that already
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         now_ns = self._clock.now_ns
         while (job := self._inbox.get()) is not None:
             if job.is_startable(now_ns()):

@@ -39,7 +39,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the trained models are and how they run."""
 
-    dir: Annotated[str, Meta(min_length=1, description="what `takt train --out` wrote, relative to takt.toml")] = "models"
+    dir: Annotated[str, Meta(min_length=1, description="what `takt train --out` wrote")] = "models"
     executor_queue: Annotated[
         int, Meta(ge=1, le=10_000, description="calls that may be waiting for the executor; one more is not queued")
     ] = 64

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from random import Random
 
     from fallbacks.runner import Executor
-    from router.log import StoreFault
-
     from models.classifier import Classifier, Prediction
+    from router.log import StoreFault
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 # Long enough for any drill; short enough that a typing error does not stop a server for an hour.

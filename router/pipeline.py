@@ -158,7 +158,9 @@ class Pipeline:
         while point.rungs:
             now_ns = self._clock.now_ns()
             hop_ns = TIMER_SLACK_NS + self._lag.p99_ns(now_ns)
-            choice = choose(point.rungs, skips, self._runner.executor, now_ns, commit_ns, hop_ns)
+            choice = choose(
+                point.rungs, skips, self._runner.executor, now_ns=now_ns, commit_ns=commit_ns, hop_ns=hop_ns
+            )
             if choice is None:
                 break
             rung = choice.rung
@@ -204,7 +206,8 @@ class Pipeline:
         is_kept = self._log.append(record)
         if self._await_commit:
             start_ns = self._clock.now_ns()
-            left_ns = budget.deadline_ns - self._own_cost.p99_ns(start_ns) - TIMER_SLACK_NS - start_ns
+            hop_ns = TIMER_SLACK_NS + self._lag.p99_ns(start_ns)
+            left_ns = budget.deadline_ns - self._own_cost.p99_ns(start_ns) - hop_ns - start_ns
             self.commits_missed_total += not (is_kept and await self._committed(left_ns))
         budget.ledger.mark(Stage.POLICY, self._clock.now_ns())
 

@@ -18,10 +18,9 @@ from router.http.interactions import Interactions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.http.app import Handler
-
     from router.assembly import App
     from router.config import Config
+    from router.http.app import Handler
 
 _LOGGER = logging.getLogger("takt.server")
 _POLL_S = 0.02
@@ -74,17 +73,18 @@ async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str],
 async def drain(app: App, http: HttpServer, listener: asyncio.Server) -> None:
     """Take no new connections; answer what comes on the open ones, each with its last answer; wait for the rest.
 
-    A request that was accepted is answered. Load balancers see /readyz fail first.
+    A request that was accepted is answered. Load balancers see /readyz fail where they keep a connection, else a
+    closed port.
     """
     app.is_ready = False
     http.is_draining = True
     await _stop_listening(listener, http)
     clock = app.clock
     until_ns = clock.now_ns() + int(app.config.settings.server.drain_ms * 1e6)
-    while http.connections and clock.now_ns() < until_ns:
+    while http.connections and clock.now_ns() < until_ns:  # noqa: ASYNC110 - polling keeps both off the hot path
         await asyncio.sleep(_POLL_S)
     app.pipeline.admission.draining = True
-    while app.pipeline.admission.inflight:  # bounded by the largest budget
+    while app.pipeline.admission.inflight:  # noqa: ASYNC110 - the same; bounded by the largest budget
         await asyncio.sleep(_POLL_S)
 
 
@@ -95,7 +95,7 @@ async def _stop_listening(listener: asyncio.Server, http: HttpServer) -> None:
     waiting: list[socket.socket] = []
     for door in doors:
         with door, suppress(BlockingIOError):
-            door.setblocking(False)
+            door.settimeout(0)
             while True:
                 waiting.append(door.accept()[0])
     for connection in waiting:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+import msgpack  # type: ignore[import-untyped]
 import uvloop
 
 from router.assembly import build_app
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping
     from email.message import Message
     from io import BufferedReader
+    from typing import Self
 
     from router.assembly import App
     from router.config import Config
@@ -60,7 +62,7 @@ class Wire:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         self._file = self.socket.makefile("rb")
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,7 +140,7 @@ class Running:
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
         return self.ask("POST", path, body, {**JSON_TYPE, **(headers or {})})
 
-    def decide(self, text: str, headers: Mapping[str, str] | None = None, **fields: Any) -> Any:
+    def decide(self, text: str, headers: Mapping[str, str] | None = None, /, **fields: Any) -> Any:
         """An answer that has to be a 200, decoded."""
         reply = self.post({"text": text, **fields}, headers)
         assert reply.status == 200, reply.body
@@ -188,6 +190,15 @@ async def _close(running: Running) -> None:
     running.http.pre_shutdown()
     await running.http.shutdown(0.1)
     await running.app.close()
+
+
+def pack(value: Any) -> bytes:
+    """MessagePack as a client's library writes it, not as ours does."""
+    return cast("bytes", msgpack.packb(value))
+
+
+def unpack(data: bytes) -> Any:
+    return msgpack.unpackb(data)
 
 
 def request(body: bytes, *headers: str, method: str = "POST", path: str = PATH, length: bool = True) -> bytes:

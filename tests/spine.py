@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
 
 from budgets.admission import Admission, AdmissionSettings
 from budgets.deadline import Budget, BudgetSettings, grant_ns, open_budget
@@ -19,16 +23,17 @@ from models.errors import BadOutput
 from router.domain.decision import Decision, Target
 from router.domain.identity import IdSource
 from router.domain.interaction import Interaction
+from router.errors import NotAdmitted
 from router.log import MemoryLog
 from router.pipeline import Key, Pipeline
 from router.policy.point import ModelRung, Point, Request, build_point
 from router.policy.project import Project, RoutesFile, RouteSpec, RulesFile, RuleSpec
 from router.telemetry.lag import LagEstimate, LagMonitor
 from router.telemetry.registry import Metrics
-from tests.virtual import MS, VirtualExecutor, VirtualLoop
+from tests.virtual import MS, VirtualExecutor, VirtualLoop, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from budgets.line import Job
     from router.log import Log
@@ -166,3 +171,30 @@ def build_spine(
     return Spine(
         loop, large, small, rungs, point, executor, flights, answers, admission, metrics, log, monitor, pipeline
     )
+
+
+Scenario = Callable[[Spine], Awaitable[None]]
+
+
+def play(scenario: Scenario, **options: object) -> None:
+    """Run a scenario on a new spine; nothing may be left over."""
+
+    async def main(loop: VirtualLoop) -> None:
+        spine = build_spine(loop, **options)  # type: ignore[arg-type]
+        await scenario(spine)
+        await asyncio.sleep(3_600)
+        assert spine.admission.inflight == 0
+        assert len(spine.executor) == 0
+
+    run(main)
+
+
+def served(answer: Answer) -> tuple[str, str, str, str]:
+    decision = answer.decision
+    return decision.route, decision.rung, decision.degraded, decision.reason.value
+
+
+async def refused(asked: Awaitable[Answer]) -> str:
+    with pytest.raises(NotAdmitted) as caught:
+        await asked
+    return caught.value.code

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from router.assembly import App
 
     Handler = Callable[[App, web.BaseRequest], Awaitable[web.StreamResponse]]
+    Methods = dict[str, Handler]
 
 _LOGGER = logging.getLogger("takt.http")
 PROBLEM_JSON = "application/problem+json"
@@ -87,7 +88,7 @@ class Connection(RequestHandler):
 class HttpServer(web.Server):
     """Makes connections; dispatches requests to the resources."""
 
-    def __init__(self, app: App, routes: dict[str, dict[str, Handler]], prefixes: dict[str, dict[str, Handler]]) -> None:
+    def __init__(self, app: App, routes: dict[str, Methods], prefixes: dict[str, Methods]) -> None:
         settings = app.config.settings.server
         super().__init__(
             self.handle,
@@ -129,7 +130,7 @@ class HttpServer(web.Server):
             response.force_close()
         return response
 
-    def _resource(self, request: web.BaseRequest) -> dict[str, Handler]:
+    def _resource(self, request: web.BaseRequest) -> Methods:
         """The methods of the resource that the path names."""
         path = request.raw_path.partition("?")[0]
         methods = self._routes.get(path)

@@ -42,6 +42,7 @@ async def read_body(request: web.BaseRequest, max_bytes: int, timeout_ms: float)
 async def _invite(request: web.BaseRequest) -> None:
     """Tell a client that asked first (RFC 9110, 10.1.1) to send its body."""
     if request.protocol.has_ended:  # type: ignore[attr-defined] # router/http/app.py
+        request.content.feed_eof()  # so that nobody lingers for the rest
         raise web.RequestPayloadError("the client stopped sending")
     if request.version == HttpVersion11 and request.headers.get(EXPECT, "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

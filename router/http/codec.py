@@ -67,5 +67,5 @@ def encode(media_type: str, value: object) -> bytes:
 
 
 def _in_words(message: str) -> str:
-    """msgspec's message, with what a person would not guess said plainly."""
+    """Msgspec's message, with what a person would not guess said plainly."""
     return message.replace("matching regex '^[^\\\\x00]*$'", "without NUL characters")

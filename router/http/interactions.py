@@ -195,8 +195,8 @@ def _criticality(stated: str) -> Criticality:
 
 
 def _again(response: web.Response) -> web.Response:
-    """A copy to send: a response object can be sent once, and sending adds to its headers."""
-    return web.Response(body=response.body, status=response.status, headers=response.headers.copy())
+    """A copy to send: a response object can be sent once."""
+    return web.Response(body=response.body, status=response.status, headers=response.headers)
 
 
 def _facts(decision: Decision, budget: Budget) -> dict[str, Any]:

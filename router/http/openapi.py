@@ -11,7 +11,7 @@ from router.domain.decision import Answer
 from router.domain.interaction import Interaction, InteractionBatch
 from router.faults import FaultPlan
 from router.http import codec
-from router.http.app import json_response
+from router.http.app import PROBLEM_JSON, json_response
 from router.http.errors import Problem
 from router.log import DecisionRecord
 
@@ -30,18 +30,30 @@ class Status(msgspec.Struct, frozen=True):
 
 _REF = "#/components/schemas/{name}"
 _PROBLEMS = {
-    "400": "malformed; the detail names the field", "408": "the body took too long", "413": "the body is too large",
-    "415": "neither JSON nor MessagePack", "422": "the Idempotency-Key was used for another body",
-    "503": "shed or draining", "504": "the budget has run out or can't be met",
-}  # fmt: skip
-_HEADERS = [
+    "400": "malformed; the detail names the field",
+    "401": "the token of server.admin_token is needed",
+    "403": "without a token only the server's own machine is let in",
+    "404": "not there",
+    "408": "the body took too long",
+    "413": "the body is too large",
+    "415": "neither JSON nor MessagePack",
+    "422": "the Idempotency-Key was used for another body",
+    "503": "shed, draining or not ready",
+    "504": "the budget has run out or can't be met",
+}
+_BODY_PROBLEMS = ("400", "408", "413", "415")
+_ADMIN_PROBLEMS = ("401", "403", "404")
+_BATCH_HEADERS = [
     ("X-Request-Timeout-Ms", "the budget in milliseconds; the smallest of all stated budgets counts"),
     ("grpc-timeout", "the same, as gRPC writes it"),
     ("x-envoy-expected-rq-timeout-ms", "the same, as Envoy writes it"),
     ("Prefer", "wait=SECONDS, the same"),
+    ("traceparent", "W3C trace context"),
+]
+_HEADERS = [
+    *_BATCH_HEADERS,
     ("X-Criticality", "critical-plus, critical, sheddable-plus or sheddable"),
     ("Idempotency-Key", "repeat the request with the same key and get the same answer"),
-    ("traceparent", "W3C trace context"),
 ]
 
 
@@ -59,19 +71,25 @@ def document() -> dict[str, Any]:
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Takt", "version": __version__, "description": "Routes interactions within a latency budget."},
+        "info": {"title": "Takt", "version": __version__, "description": "Routes within a latency budget."},
         "paths": {
-            "/v1/interactions": {"post": _post("Decide on one interaction", "Interaction", "Answer")},
-            "/v1/interactions:batch": {"post": _post("Decide on up to 256 interactions", "InteractionBatch", "Decisions")},
-            "/v1/decisions/{id}": {"get": _get("How a decision came about", "DecisionRecord", ("404", "503"), "id")},
+            "/v1/interactions": {
+                "post": _post("Decide on one interaction", "Interaction", "Answer", _HEADERS, ("422", "503", "504"))
+            },
+            "/v1/interactions:batch": {
+                "post": _post("Decide on up to 256 interactions", "InteractionBatch", "Decisions", _BATCH_HEADERS)
+            },
+            "/v1/decisions/{id}": {
+                "get": _get("How a decision came about", "DecisionRecord", (*_ADMIN_PROBLEMS, "503"), "id")
+            },
             "/v1/admin/faults": {
-                "get": _get("The faults that are injected now", "FaultPlan", ("401", "403", "404")),
+                "get": _get("The faults that are injected now", "FaultPlan", _ADMIN_PROBLEMS),
                 "put": _put("Replace them", "FaultPlan", "FaultPlan"),
             },
             "/healthz": {"get": _get("The process is alive", "Status")},
             "/readyz": {"get": _get("Models are loaded, traffic is welcome", "Status", ("503",))},
-            "/metrics": {"get": {"summary": "Prometheus metrics", "responses": {"200": {"description": "text format"}}}},
-            "/openapi.json": {"get": {"summary": "This document", "responses": {"200": {"description": "OpenAPI 3.1"}}}},
+            "/metrics": {"get": {"summary": "Prometheus metrics", "responses": {"200": {"description": "as text"}}}},
+            "/openapi.json": {"get": {"summary": "This document", "responses": {"200": {"description": "JSON"}}}},
         },
         "components": {"schemas": components},
     }
@@ -81,22 +99,25 @@ def _content(schema: str, *media_types: str) -> dict[str, Any]:
     return {media_type: {"schema": {"$ref": _REF.format(name=schema)}} for media_type in media_types}
 
 
-def _problem(description: str) -> dict[str, Any]:
-    return {"description": description, "content": _content("Problem", "application/problem+json")}
+def _problems(*statuses: str) -> dict[str, Any]:
+    content = _content("Problem", PROBLEM_JSON)
+    return {status: {"description": _PROBLEMS[status], "content": content} for status in sorted(statuses)}
 
 
-def _post(summary: str, asked: str, answered: str) -> dict[str, Any]:
+def _post(
+    summary: str, asked: str, answered: str, headers: list[tuple[str, str]], problems: tuple[str, ...] = ()
+) -> dict[str, Any]:
     both = (codec.JSON, codec.MSGPACK)
     return {
         "summary": summary,
         "parameters": [
             {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
-            for name, text in _HEADERS
+            for name, text in headers
         ],
         "requestBody": {"required": True, "content": _content(asked, *both)},
         "responses": {
             "200": {"description": "decided", "content": _content(answered, *both)},
-            **{status: _problem(text) for status, text in _PROBLEMS.items()},
+            **_problems(*_BODY_PROBLEMS, *problems),
         },
     }
 
@@ -107,8 +128,7 @@ def _put(summary: str, asked: str, answered: str) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _content(asked, codec.JSON)},
         "responses": {
             "200": {"description": "done", "content": _content(answered, codec.JSON)},
-            "400": _problem(_PROBLEMS["400"]),
-            "403": _problem("not for you"),
+            **_problems(*_BODY_PROBLEMS, *_ADMIN_PROBLEMS),
         },
     }
 
@@ -118,7 +138,7 @@ def _get(summary: str, answered: str, problems: tuple[str, ...] = (), parameter:
         "summary": summary,
         "responses": {
             "200": {"description": "found", "content": _content(answered, codec.JSON)},
-            **{status: _problem("see the detail") for status in problems},
+            **_problems(*problems),
         },
     }
     if parameter:

@@ -35,16 +35,14 @@ def stated_ms(headers: MultiMapping[str], body_ms: float | None) -> list[float]:
     """All budgets present, in ms, 0 for negative ones. Raises: Malformed naming the header or field."""
     found = stated_in_body_ms(body_ms)
     for header, unit_ms in _PLAIN.items():
-        found += [_number(header, text) * unit_ms for text in headers.getall(header, ())]
-    for text in headers.getall(_GRPC_TIMEOUT, ()):
-        match = _GRPC.fullmatch(text.strip())
-        if match is None:
-            raise Malformed(f"grpc-timeout: {text[:40]!r} is not up to 8 digits and one of H M S m u n")
-        found.append(int(match[1]) * _GRPC_UNIT_MS[match[2]])
-    for text in headers.getall(_PREFER, ()):
-        if (wait := _WAIT.search(text)) is not None:
-            found.append(_number("Prefer: wait", wait[1]) * 1_000.0)
-    return [max(0.0, ms) for ms in found]
+        if header in headers:
+            found += [_number(header, text) * unit_ms for text in headers.getall(header)]
+    if _GRPC_TIMEOUT in headers:
+        found += map(_grpc_ms, headers.getall(_GRPC_TIMEOUT))
+    if _PREFER in headers:
+        waits = map(_WAIT.search, headers.getall(_PREFER))
+        found += [_number("Prefer: wait", wait[1]) * 1_000.0 for wait in waits if wait is not None]
+    return found
 
 
 def stated_in_body_ms(budget_ms: float | None) -> list[float]:
@@ -56,6 +54,13 @@ def stated_in_body_ms(budget_ms: float | None) -> list[float]:
     return [max(0.0, budget_ms)]
 
 
+def _grpc_ms(text: str) -> float:
+    match = _GRPC.fullmatch(text.strip())
+    if match is None:
+        raise Malformed(f"grpc-timeout: {text[:40]!r} is not up to 8 digits and one of H M S m u n")
+    return int(match[1]) * _GRPC_UNIT_MS[match[2]]
+
+
 def _number(header: str, text: str) -> float:
     try:
         value = float(text) if len(text) <= _MAX_CHARS and "_" not in text else math.nan
@@ -63,4 +68,4 @@ def _number(header: str, text: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise Malformed(f"{header}: {text[:40]!r} is not a number")
-    return value
+    return max(0.0, value)  # out of patience is out of patience

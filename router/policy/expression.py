@@ -17,6 +17,10 @@ from router.policy.errors import ExpressionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+FUNCTIONS = frozenset(
+    "size contains startsWith endsWith matches type dyn int uint double string bytes timestamp duration getFullYear "
+    "getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes getSeconds getMilliseconds".split()
+)
 MAX_CHARS = 2_000
 MAX_DEPTH = 32
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
@@ -34,16 +38,21 @@ class Expression:
         allowed = sorted(variables)
         try:
             self._program = cel.compile(source)
-            references = self._program.variables()
+            references, functions = self._program.variables(), self._program.functions()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             # The parser panics on some inputs, with an exception outside `Exception`.
-            raise ExpressionError(f"`{source}` is not CEL: {str(error).splitlines()[0]}") from None
+            why = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ExpressionError(f"`{source}` is not CEL: {why}") from None
         bound = set(re.findall(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*(\w+)", _STRING.sub('""', source)))
         unknown = sorted(set(references) - set(allowed) - bound)
         if unknown:
             raise ExpressionError(f"`{source}` names {', '.join(unknown)}; the variables are {', '.join(allowed)}")
+        # A function that does not exist would compile, and the condition would never hold; operators hold a `_` or `@`.
+        misspelt = [name for name in functions if name not in FUNCTIONS and not {"_", "@"} & set(name)]
+        if misspelt:
+            raise ExpressionError(f"`{source}` calls {', '.join(misspelt)}; there are {', '.join(sorted(FUNCTIONS))}")
         self._variables = tuple(name for name in allowed if name in references)
         self.source = source
         self.errors_total = 0
@@ -75,6 +84,8 @@ def _check_bounds(source: str) -> None:
     if len(source) > MAX_CHARS:
         raise ExpressionError(f"has {len(source)} characters; at most {MAX_CHARS} are allowed")
     bare = _STRING.sub('""', source)
+    if "//" in bare:
+        raise ExpressionError("has a comment; the rule's `description` is the place for it")
     depth = deepest = 0
     for char in bare:
         depth += (char in "([{") - (char in ")]}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -60,7 +60,7 @@ def read_project(routes_path: Path, rules_path: Path) -> Project:
 
     Raises: PolicyError naming file, key and what is allowed.
     """
-    routes = read_toml(routes_path, RoutesFile)
+    routes = _read_routes(routes_path)
     rules = read_toml(rules_path, RulesFile) if rules_path.exists() else RulesFile()
     known = f"the routes are {', '.join(sorted(routes.routes))}"
     for key, route in (("default", routes.default), ("unsure", routes.unsure)):
@@ -78,6 +78,16 @@ def read_project(routes_path: Path, rules_path: Path) -> Project:
                 raise PolicyError(f"{where}: needs keywords, when, or both")
             names.add(spec.name)
     return Project(routes=routes, rules=rules, routes_path=routes_path)
+
+
+def _read_routes(path: Path) -> RoutesFile:
+    """Each route on its own first, because msgspec does not say which entry of a table it means."""
+    raw = parse_toml(path)
+    routes = raw.get("routes")
+    for name, spec in routes.items() if isinstance(routes, dict) else ():
+        fit({name: spec}, dict[Name, Any], f"{path}: routes.{name}")
+        fit(spec, RouteSpec, f"{path}: routes.{name}")
+    return fit(raw, RoutesFile, str(path))
 
 
 def read_utterances(project: Project) -> list[tuple[str, str]]:
@@ -117,17 +127,25 @@ def fit(raw: dict[str, Any], into: type[T], where: str) -> T:
         return msgspec.convert(raw, into)
     except msgspec.ValidationError as error:
         message, _, at = str(error).partition(" - at ")
-        key = at.strip("`").removeprefix("$").removeprefix(".") or "top level"
-        hint = _allowed_keys(into, key) if "unknown field" in message else ""
+        key = at.rpartition("$")[2].strip("`").removeprefix(".") or "top level"
+        hint = _allowed(into, key) if "unknown field" in message or "enum value" in message else ""
         raise PolicyError(f"{where}: {key}: {message[:1].lower()}{message[1:]}{hint}") from None
 
 
-def _allowed_keys(into: type[Any], key: str) -> str:
-    """The keys of the table that `key` names, as far as it can be followed through structs."""
-    table: Any = into
+def _allowed(into: type[Any], key: str) -> str:
+    """The keys of the table, or the words of the value, that `key` names, as far as it can be followed."""
+    kind: Any = into
     for part in key.split(".") if key != "top level" else ():
-        fields = {field.encode_name: field.type for field in msgspec.structs.fields(table)}
-        table = fields.get(part)
-        if not (isinstance(table, type) and issubclass(table, msgspec.Struct)):
+        if not _is_struct(kind):
             return ""
-    return f"; allowed: {', '.join(field.encode_name for field in msgspec.structs.fields(table))}"
+        name, _, index = part.partition("[")
+        kind = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}.get(name)
+        if index or get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+    if _is_struct(kind):
+        return f"; allowed: {', '.join(field.encode_name for field in msgspec.structs.fields(kind))}"
+    return f"; allowed: {', '.join(get_args(kind))}" if get_origin(kind) is Literal else ""
+
+
+def _is_struct(kind: Any) -> bool:  # noqa: ANN401 - any annotation
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)

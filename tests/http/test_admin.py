@@ -158,8 +158,10 @@ def test_with_the_token_even_a_proxy_is_let_in(with_token: Running, scheme: str)
 
 
 def test_a_decision_is_found_right_after_its_answer(server: Running) -> None:
-    sent = {"id": "i", "channel": "mail", "customer_id": "c", "session_id": "s", "criticality": "sheddable"}
-    answer = server.decide("hi, add funds today, please", **sent)
+    answer = server.decide(
+        "hi, add funds today, please",
+        id="i", channel="mail", customer_id="c", session_id="s", criticality="sheddable",
+    )  # fmt: skip
     record = server.ask("GET", f"/v1/decisions/{answer['decision_id']}").json()
     for ours, theirs in {
         "decision_id": answer["decision_id"], "interaction_id": "i", "channel": "mail", "customer_id": "c",
@@ -178,16 +180,16 @@ def test_a_guards_match_is_told(server: Running) -> None:
     assert "real person" in record["match"]["why"]
 
 
-@pytest.mark.parametrize("name", ["0" * 32, "x", "", "a/b", "..", "%00", "%ff", "%ed%a0%80", "%F0%9F%92%B3", "x" * 5_000, "'--", "٣"])
+@pytest.mark.parametrize(
+    "name",
+    ["0" * 32, "x", "", "a/b", "..", "%00", "%ff", "%ed%a0%80", "%F0%9F%92%B3", "%D9%A3", "x" * 5_000, "'--"],
+)
 def test_a_decision_that_is_not_there_is_not_found(server: Running, name: str) -> None:
     with server.wire() as wire:
         path = f"/v1/decisions/{name}".encode()
         wire.send(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
         reply = wire.reply()
-    if name == "٣":  # bytes that no URL may have
-        reply.problem(400, "bad-http")
-    else:
-        reply.problem(404, "not-found")
+    reply.problem(404, "not-found")
 
 
 def test_a_log_whose_file_was_taken_away_is_unavailable(loop_thread: LoopThread, make_config: MakeConfig) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 import pytest
 
 from tests.http_project import SURE_ROUTE, SURE_TEXT
-from tests.http_server import JSON_TYPE, PATH
+from tests.http_server import JSON_TYPE, PATH, pack, unpack
 
 if TYPE_CHECKING:
     from tests.http_server import Running
@@ -45,8 +44,8 @@ def test_each_has_its_own_budget_and_its_own_problem(server: Running) -> None:
 
 def test_a_budget_of_one_that_is_no_number_is_its_own_problem(server: Running) -> None:
     sent = {"interactions": [{"text": SURE_TEXT, "budget_ms": float("nan")}, {"text": SURE_TEXT}]}
-    reply = server.ask("POST", BATCH, msgpack.packb(sent), {"Content-Type": "application/msgpack"})
-    first, second = msgpack.unpackb(reply.body)["decisions"]
+    reply = server.ask("POST", BATCH, pack(sent), {"Content-Type": "application/msgpack"})
+    first, second = unpack(reply.body)["decisions"]
     assert (first["status"], first["code"]) == (400, "malformed")
     assert "budget_ms" in first["detail"]
     assert second["route"] == SURE_ROUTE

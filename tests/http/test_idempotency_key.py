@@ -15,7 +15,7 @@ from tests.http_server import PATH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.http.conftest import MakeConfig
+    from tests.http.conftest import Blunders, MakeConfig
     from tests.http_server import LoopThread, Reply, Running
 
 ORIGIN = "https://shop.example"
@@ -76,6 +76,22 @@ def test_those_who_wait_for_one_that_is_refused_are_refused_alike(
             reply.problem(503, "rejected-draining")
         server.app.pipeline.admission.draining = False
         assert server.post({"text": SURE_TEXT}, key).status == 200
+
+
+def test_those_who_wait_for_one_that_fails_may_try_again(
+    slow: Running, key: dict[str, str], monkeypatch: pytest.MonkeyPatch, blunders: Blunders
+) -> None:
+    def explode(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(3) as pool:
+        patch.setattr(slow.app.pipeline, "finish", explode)
+        replies = pool.map(lambda _: slow.post({"text": SURE_TEXT}, key), range(3))
+        codes = sorted(reply.json()["code"] for reply in replies)
+    assert codes == ["internal", "unavailable", "unavailable"]
+    assert len(blunders.seen) == 1
+    blunders.seen.clear()
+    assert slow.post({"text": SURE_TEXT}, key).status == 200
 
 
 @pytest.mark.parametrize("value", ["", "x" * 257])

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 import pytest
 
 from budgets.ledger import STAGES
 from tests.http_project import SURE_ROUTE, SURE_TEXT
-from tests.http_server import PATH
+from tests.http_server import PATH, pack, unpack
 
 if TYPE_CHECKING:
     from tests.http.conftest import MakeConfig
@@ -32,7 +31,7 @@ FULL = {
 
 
 def test_answers_with_every_field_of_the_contract(server: Running) -> None:
-    answer = server.decide(**FULL)
+    answer = server.post(FULL).json()
     assert answer.keys() == {
         "decision_id", "interaction_id", "route", "target", "rung", "degraded", "confidence",
         "alternatives", "reason", "task", "budget",
@@ -69,7 +68,7 @@ def test_the_clients_id_comes_back_or_that_of_the_decision(server: Running) -> N
 def test_guards_win_then_models_then_unsure(
     server: Running, fields: dict[str, Any], route: str, rung: str, reason: str
 ) -> None:
-    answer = server.decide(**fields)
+    answer = server.post(fields).json()
     assert (answer["route"], answer["rung"], answer["reason"], answer["degraded"]) == (route, rung, reason, "none")
 
 
@@ -94,7 +93,9 @@ def test_before_the_models_are_there_the_floor_answers(
     assert (answer["rung"], answer["route"], answer["degraded"]) == (rung, route, "cold")
 
 
-@pytest.mark.parametrize("sent", ["application/json", "application/json; charset=utf-8", MSGPACK, "application/x-msgpack"])
+@pytest.mark.parametrize(
+    "sent", ["application/json", "application/json; charset=utf-8", MSGPACK, "application/x-msgpack"]
+)
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [
@@ -110,13 +111,13 @@ def test_the_answer_has_the_format_that_is_accepted_else_that_of_the_request(
     server: Running, sent: str, accept: str | None, expected: str | None
 ) -> None:
     is_json = "json" in sent
-    body = json.dumps(FULL).encode() if is_json else msgpack.packb(FULL)
+    body = json.dumps(FULL).encode() if is_json else pack(FULL)
     headers = {"Content-Type": sent} if accept is None else {"Content-Type": sent, "Accept": accept}
     reply = server.ask("POST", PATH, body, headers)
     assert reply.status == 200, reply.body
     got = expected or ("application/json" if is_json else MSGPACK)
     assert reply.headers["Content-Type"] == got
-    answer = reply.json() if got == "application/json" else msgpack.unpackb(reply.body)
+    answer = reply.json() if got == "application/json" else unpack(reply.body)
     assert answer["route"] == SURE_ROUTE
 
 

@@ -59,7 +59,7 @@ def test_another_method_is_refused_with_those_that_are_allowed(slow: Running, pa
         assert (reply.status, reply.body) == (405, b"")
     else:
         reply.problem(405, "method-not-allowed")
-    assert reply.headers["Allow"].split(", ") == (["GET", "HEAD", *allowed[1:]] if "GET" in allowed else allowed)
+    assert reply.headers["Allow"].split(", ") == sorted({*allowed, *({"HEAD"} if "GET" in allowed else ())})
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])
@@ -71,8 +71,8 @@ def test_head_is_get_without_the_body(server: Running, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/v1", "/v1/", "/v1/interaction", f"{PATH}/", f"{PATH}:batch/", "//healthz", "/HEALTHZ", "/healthz/..", "/%68ealthz",
-     "/v1/decisions", "/%ff%00", "/" + "x" * 5_000, "/../../etc/passwd"],
+    ["/", "/v1", "/v1/", "/v1/interaction", f"{PATH}/", f"{PATH}:batch/", "//healthz", "/HEALTHZ", "/healthz/..",
+     "/%68ealthz", "/v1/decisions", "/%ff%00", "/" + "x" * 5_000, "/../../etc/passwd"],
 )  # fmt: skip
 def test_what_is_not_there_is_not_found(server: Running, path: str) -> None:
     assert "/openapi.json" in server.ask("GET", path).problem(404, "not-found")
@@ -89,8 +89,8 @@ def test_metrics_are_read_by_prometheus_own_parser(server: Running) -> None:
     server.post({"text": SURE_TEXT, "budget_ms": 0})
     reply = server.ask("GET", "/metrics")
     assert reply.headers["Content-Type"].startswith("text/plain; version=")
-    families = {family.name: family for family in text_string_to_metric_families(reply.body.decode())}
-    samples = [sample for family in families.values() for sample in family.samples]
+    parsed = list(text_string_to_metric_families(reply.body.decode()))
+    samples = [sample for family in parsed for sample in family.samples]
     stages = {sample.labels["stage"] for sample in samples if "stage" in sample.labels}
     assert stages <= set(STAGES)
     assert stages
@@ -101,7 +101,7 @@ def test_metrics_are_read_by_prometheus_own_parser(server: Running) -> None:
 def test_metrics_come_as_openmetrics_to_those_who_accept_it(server: Running) -> None:
     reply = server.ask("GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert reply.headers["Content-Type"].startswith("application/openmetrics-text")
-    assert list(openmetrics_families(reply.body.decode()))
+    assert list(openmetrics_families(reply.body.decode()))  # type: ignore[no-untyped-call]
 
 
 # --- the description ------------------------------------------------------------------------------------------------
@@ -180,7 +180,10 @@ def test_real_answers_are_as_described(server: Running, description: Any) -> Non
         _check(reply.json(), content[reply.headers["Content-Type"]]["schema"], schemas, f"{method} {path}")
 
 
-_TYPES = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "boolean": bool}
+_TYPES: dict[str, Any] = {
+    "object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "boolean": bool,
+    "null": type(None),
+}  # fmt: skip
 
 
 def _check(value: Any, schema: Any, schemas: Any, at: str) -> None:
@@ -188,29 +191,32 @@ def _check(value: Any, schema: Any, schemas: Any, at: str) -> None:
     if "$ref" in schema:
         schema = schemas[schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:
-        failures = []
-        for option in schema["anyOf"]:
-            try:
-                return _check(value, option, schemas, at)
-            except AssertionError as failure:
-                failures.append(str(failure))
-        pytest.fail(f"{at}: {failures}")
-    if "enum" in schema:
-        assert value in schema["enum"], at
+        assert any(_is_valid(value, option, schemas) for option in schema["anyOf"]), f"{at}: {value!r}"
+        return
+    assert value in schema.get("enum", [value]), at
     kind = schema.get("type")
-    if kind == "null":
-        assert value is None, at
-    elif kind is not None:
-        assert isinstance(value, _TYPES[kind]), f"{at}: {value!r} is no {kind}"
+    assert kind is None or isinstance(value, _TYPES[kind]), f"{at}: {value!r} is no {kind}"
     if kind == "object":
-        assert value.keys() >= set(schema.get("required", ())), at
-        members = schema.get("properties", {})
-        for name, each in value.items():
-            extra = schema.get("additionalProperties")
-            assert name in members or extra is not None, f"{at}: {name} is not described"
-            _check(each, members.get(name) or (extra if isinstance(extra, dict) else {}), schemas, f"{at}.{name}")
+        _check_members(value, schema, schemas, at)
     if kind == "array":
         prefix = schema.get("prefixItems", [])
         for number, each in enumerate(value):
-            item = prefix[number] if number < len(prefix) else schema.get("items", {})
-            _check(each, item if isinstance(item, dict) else {}, schemas, f"{at}[{number}]")
+            item = prefix[number] if number < len(prefix) else schema["items"]
+            _check(each, item, schemas, f"{at}[{number}]")
+
+
+def _check_members(value: Any, schema: Any, schemas: Any, at: str) -> None:
+    assert value.keys() >= set(schema.get("required", ())), at
+    members = schema.get("properties", {})
+    others = schema.get("additionalProperties")
+    for name, each in value.items():
+        assert name in members or others, f"{at}: {name} is not described"
+        _check(each, members.get(name, others), schemas, f"{at}.{name}")
+
+
+def _is_valid(value: Any, schema: Any, schemas: Any) -> bool:
+    try:
+        _check(value, schema, schemas, "")
+    except AssertionError:
+        return False
+    return True

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 import pytest
 
 from tests.http_project import SURE_TEXT
-from tests.http_server import PATH, request
+from tests.http_server import PATH, pack, request
 
 if TYPE_CHECKING:
     from tests.http_server import Running
@@ -116,7 +115,7 @@ def test_a_budget_in_json_that_is_no_number_is_refused(server: Running, written:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), "50", True, [50]])
 def test_a_budget_in_messagepack_that_is_no_number_is_refused(server: Running, value: Any) -> None:
-    body = msgpack.packb({"text": SURE_TEXT, "budget_ms": value})
+    body = pack({"text": SURE_TEXT, "budget_ms": value})
     assert "budget_ms" in server.ask("POST", PATH, body, MSGPACK).problem(400, "malformed")
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-import uvloop
 
-from router.config import load_config
-from router.server import serve
 from tests.http_project import SURE_TEXT, train_models, write_project
 from tests.http_server import PATIENCE_S, request
 
@@ -46,15 +45,14 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _process(config_path: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """This file as a server; killed at the end if it is still there."""
-    root = Path(__file__).parents[2]
+def _takt_serve(folder: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """`takt serve`, killed at the end if it is still there."""
     with subprocess.Popen(
-        [sys.executable, __file__, str(config_path)],
+        [sys.executable, "-m", "router.cli", "serve", "-c", str(folder / "takt.toml")],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(root), **environment},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
     ) as process:
         try:
             yield process
@@ -64,10 +62,12 @@ def _process(config_path: Path, **environment: str) -> Iterator[subprocess.Popen
 
 def _port(process: subprocess.Popen[str]) -> int:
     assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        pytest.fail(process.communicate()[1])
-    return int(line.rpartition(":")[2])
+    said = ""
+    for line in process.stdout:
+        said += line
+        if (found := re.search(r"http://127\.0\.0\.1:(\d+)", line)) is not None:
+            return int(found[1])
+    pytest.fail(said)
 
 
 async def _answer(reader: asyncio.StreamReader, load: Load) -> bool:
@@ -128,9 +128,9 @@ def _logged(path: Path) -> set[str]:
 def test_sigterm_loses_no_request_and_no_record(tmp_path: Path, models_dir: Path, signals: int) -> None:
     write_project(tmp_path, models_dir)
     load = Load([], [], [])
-    with _process(tmp_path / "takt.toml") as process:
+    with _takt_serve(tmp_path) as process:
         asyncio.run(_load(_port(process), load, process, signals))
-        _, said = process.communicate(timeout=PATIENCE_S)
+        said, _ = process.communicate(timeout=PATIENCE_S)
     assert load.lost == []
     assert process.returncode == 0, said
     assert "Traceback" not in said
@@ -139,11 +139,52 @@ def test_sigterm_loses_no_request_and_no_record(tmp_path: Path, models_dir: Path
     assert set(load.refused) <= {503}
 
 
-if __name__ == "__main__":
-    uvloop.run(
-        serve(
-            load_config(Path(sys.argv[1]), os.environ),
-            allow_faults=False,
-            on_ready=lambda url: print(url, flush=True),
-        )
-    )
+def test_a_signal_while_the_models_are_being_loaded_ends_it_in_good_order(tmp_path: Path, models_dir: Path) -> None:
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    write_project(tmp_path, models_dir)
+    with _takt_serve(tmp_path, TAKT__SERVER__PORT=str(port)) as process:
+        deadline = time.monotonic() + PATIENCE_S
+        while not _is_open(port) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def _is_open(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "written", "environment", "named"),
+    [
+        ("takt.toml", "[server]\nprot = 1\n", {}, ["takt.toml", "server", "prot", "allowed", "port"]),
+        ("takt.toml", "[server]\nworkers = 2\n", {}, ["takt.toml", "server.workers", "<= 1"]),
+        ("takt.toml", "[server\n", {}, ["takt.toml", "line 1"]),
+        (None, "", {"TAKT__BUDGET__MAX_MS": "-5"}, ["TAKT__BUDGET__MAX_MS", "budget.max_ms"]),
+        ("routes.toml", 'default = "x"\nunsure = "x"\n[routes]\n', {}, ["routes.toml", "default", "'x'"]),
+        ("rules.toml", '[[guards]]\nname = "g"\nroute = "top_up"\nwhen = "text =="\n', {}, ["guards", "g", "CEL"]),
+        ("models/manifest.json", "{}", {}, ["manifest.json"]),
+        ("models/small.onnx", "x", {}, ["small.onnx", "sha256"]),
+        ("var/takt.sqlite", "no database " * 100, {}, ["log.path", "takt.sqlite"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_and_nothing_is_served(  # noqa: PLR0917 - cases have many columns
+    tmp_path: Path, models_dir: Path, file: str | None, written: str, environment: dict[str, str], named: list[str]
+) -> None:
+    write_project(tmp_path, models_dir)
+    if file is not None:
+        path = tmp_path / file
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)  # models are links
+        path.write_text(written, encoding="utf-8")
+    with _takt_serve(tmp_path, **environment) as process:
+        said, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2, said
+    assert "Traceback" not in said
+    words = " ".join(said.split())
+    assert [name for name in named if name not in words] == [], said

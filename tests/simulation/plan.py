@@ -86,6 +86,8 @@ def long_fault(seed: int, kind: str) -> Plan:
         arrivals=(*steady, *_probes(mended_ns)),
         faults=(Fault(kind, 2 * S, mended_ns),),
         mended_ns=mended_ns,
+        max_inflight=1_024,
+        commit_ns=None,
     )
 
 

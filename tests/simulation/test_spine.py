@@ -53,7 +53,7 @@ def test_while_the_loop_is_free_nothing_is_late(seed: int) -> None:
         assert not late
 
 
-@pytest.mark.parametrize("seed", SEEDS[::5])
+@pytest.mark.parametrize("seed", SEEDS[::10])
 def test_a_seed_plays_the_same_log_byte_for_byte(seed: int) -> None:
     """I13."""
     with reproducible(seed):
@@ -62,7 +62,7 @@ def test_a_seed_plays_the_same_log_byte_for_byte(seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", LARGE_FAULTS)
-@pytest.mark.parametrize("seed", SEEDS[:2])
+@pytest.mark.parametrize("seed", SEEDS[::50])
 def test_after_a_long_fault_the_top_rung_is_back_within_five_seconds(seed: int, kind: str) -> None:
     """Liveness: costs were learned, breakers opened and reopened meanwhile."""
     with reproducible(seed):

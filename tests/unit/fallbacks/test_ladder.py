@@ -42,7 +42,7 @@ def pick(
     rungs: tuple[Rung, ...], line: FakeLine, commit_ns: int, skips: list[Skip] | None = None
 ) -> tuple[Choice[Rung] | None, list[Skip]]:
     skips = [] if skips is None else skips
-    return choose(rungs, skips, line, 0, commit_ns, HOP_NS), skips
+    return choose(rungs, skips, line, now_ns=0, commit_ns=commit_ns, hop_ns=HOP_NS), skips
 
 
 @pytest.mark.parametrize(

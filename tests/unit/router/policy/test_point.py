@@ -17,7 +17,8 @@ TARGET = Target(kind="queue", name="service")
 
 
 def point(*guards: RuleSpec, rules: tuple[RuleSpec, ...] = ()) -> Point:
-    routes = RoutesFile(default="help", unsure="human", routes=dict.fromkeys(("help", "human"), RouteSpec(target=TARGET)))
+    specs = dict.fromkeys(("help", "human"), RouteSpec(target=TARGET))
+    routes = RoutesFile(default="help", unsure="human", routes=specs)
     project = Project(routes=routes, rules=RulesFile(guards=guards, rules=rules), routes_path=Path("routes.toml"))
     return build_point("interactions", project, BudgetSettings())
 
