@@ -142,6 +142,8 @@ class Pipeline:
 
     async def _improve(self, point: Point, request: Request, budget: Budget, held: Decision) -> Decision:
         """A fresh cache entry settles it; a stale one is a better floor; else down the ladder."""
+        if not request.words:  # blanks and punctuation: there is nothing for a model to read
+            return held
         key = Key(point.name, point.plan_version, request.text)
         hit = self.cache.get(key, self._clock.now_ns())
         if hit is not None and point.rungs:  # only the best rung's answers are cached
@@ -222,7 +224,10 @@ class Pipeline:
 
 def _read(point: Point, prediction: Prediction, threshold: float, rung: str, reason: Reason) -> Decision:
     """A prediction as a decision: below its threshold, or out of scope, the `unsure` route takes it."""
-    if prediction.confidence >= threshold and prediction.label in point.targets:
-        return Decision(prediction.label, rung, reason, prediction.confidence, prediction.alternatives)
-    seen = ((prediction.label, prediction.confidence), *prediction.alternatives)
-    return Decision(point.unsure, rung, Reason.UNSURE, prediction.confidence, seen)
+    label, confidence, others = prediction.label, prediction.confidence, prediction.alternatives
+    is_sure = confidence >= threshold and label in point.targets
+    seen = others if is_sure else ((label, confidence), *others)
+    alternatives = tuple(each for each in seen if each[0] in point.targets)
+    if is_sure:
+        return Decision(label, rung, reason, confidence, alternatives)
+    return Decision(point.unsure, rung, Reason.UNSURE, confidence, alternatives)

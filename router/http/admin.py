@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _FAULTS = codec.Decoder(FaultPlan)
 _MAX_BYTES = 65_536
-# Set by proxies: a request that came through one is not from this machine, whatever the peer's address says.
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+# Set by proxies, and by browsers for the page that asks: such a request is somebody else's, whatever the peer's address.
+_ON_BEHALF = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "Origin")
 
 
 def check_admin(app: App, request: web.BaseRequest) -> None:
@@ -33,10 +33,16 @@ def check_admin(app: App, request: web.BaseRequest) -> None:
         if scheme.lower() != "bearer" or not hmac.compare_digest(bearer, token.encode()):
             raise Unauthorized("send `Authorization: Bearer` with the token of server.admin_token")
         return
-    peer = request.remote
-    is_local = peer is not None and ipaddress.ip_address(peer.partition("%")[0]).is_loopback
-    if not is_local or any(header in request.headers for header in _FORWARDED):
-        raise Forbidden("without server.admin_token only this machine is let in, and not through a proxy")
+    if not _is_loopback(request.remote) or any(header in request.headers for header in _ON_BEHALF):
+        raise Forbidden("without server.admin_token only this machine is let in, not through a proxy or a web page")
+
+
+def _is_loopback(peer: str | None) -> bool:
+    if peer is None:
+        return False
+    address = ipaddress.ip_address(peer.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 async def get_faults(app: App, request: web.BaseRequest) -> web.Response:

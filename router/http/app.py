@@ -50,8 +50,14 @@ class Connection(RequestHandler):
         return bool(self._messages)
 
     def data_received(self, data: bytes) -> None:
-        self.received_ns = self._server.now_ns()
+        if data:  # aiohttp also calls this with nothing, to go on with what it has
+            self.received_ns = self._server.now_ns()
         super().data_received(data)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own
+        """Spare the parser two calls a request where nothing was paused."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio: true keeps our half of the connection open
         """A half-closed connection still gets the answers it is owed; then it is closed.

@@ -33,7 +33,9 @@ def main() -> None:
         ServerProcess("echo") as echo,
         takt(Path(folder, "log.sqlite")) as decision,
     ):
-        found = compare(echo, decision, unseen_requests(given.seed, budget_ms=1_000), given.blocks, given.seconds, given.seed)
+        found = compare(
+            echo, decision, unseen_requests(given.seed, budget_ms=1_000), given.blocks, given.seconds, given.seed
+        )
     show(f"{given.blocks} blocks of 4 × {given.seconds:g} s; rungs {found.rungs}", [found.row("echo -> decision")])
     report.verdict(f"a decision costs at most {GOAL} × the CPU of an echo", is_met=found.ratio <= GOAL)
     report.write_json("decision_cost", given, msgspec.to_builtins(found))

@@ -1,6 +1,6 @@
 """What aiohttp's web.Application costs over its low-level web.Server, under the same handler (docs/adr/0008).
 
-    python -m tests.bench.http_layer [--blocks 10] [--seconds 0.7] [--json]
+python -m tests.bench.http_layer [--blocks 10] [--seconds 0.7] [--json]
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ def main() -> None:
     given = arguments.parse_args()
     requests = unseen_requests(given.seed, budget_ms=1_000)
     with tempfile.TemporaryDirectory() as folder:
-        pairs = {
-            "echo: Server -> Application": (lambda: ServerProcess("echo-server"), lambda: ServerProcess("echo")),
-            "decision: Server -> Application": (
-                lambda: takt(Path(folder, "server.sqlite")),
-                lambda: takt(Path(folder, "application.sqlite"), kind="takt-application"),
-            ),
-        }
         found = {}
-        for name, (start_server, start_application) in pairs.items():
-            with start_server() as server, start_application() as application:
-                found[name] = compare(server, application, requests, given.blocks, given.seconds, given.seed)
+        with ServerProcess("echo-server") as plain, ServerProcess("echo") as framed:
+            found["echo: Server -> Application"] = compare(
+                plain, framed, requests, given.blocks, given.seconds, given.seed
+            )
+        with (
+            takt(Path(folder, "server.sqlite")) as plain,
+            takt(Path(folder, "application.sqlite"), kind="takt-application") as framed,
+        ):
+            found["decision: Server -> Application"] = compare(
+                plain, framed, requests, given.blocks, given.seconds, given.seed
+            )
     show(f"{given.blocks} blocks of 4 × {given.seconds:g} s", [each.row(name) for name, each in found.items()])
     report.write_json("http_layer", given, msgspec.to_builtins(found))
 

@@ -28,24 +28,29 @@ class Measured(NamedTuple):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Medians over blocks; the interval holds the median ratio in 95 of 100 bootstrap samples."""
+    """Medians over blocks; the interval holds the median ratio in 95 of 100 bootstrap samples.
+
+    `quiet` compares the cheapest blocks of both: what is left of the ratio when the neighbours are still.
+    """
 
     baseline_us: float
     other_us: float
     ratio: float
     low: float
     high: float
+    quiet: float
     baseline_per_s: float
     other_per_s: float
     blocks: int
     rungs: dict[str, int]
 
-    def row(self, name: str) -> tuple[str, float, float, str, str]:
+    def row(self, name: str) -> tuple[object, ...]:
         interval = f"{self.ratio:.2f} [{self.low:.2f}, {self.high:.2f}]"
-        return name, self.baseline_us, self.other_us, interval, f"{self.baseline_per_s:,.0f} / {self.other_per_s:,.0f}"
+        rates = f"{self.baseline_per_s:,.0f} / {self.other_per_s:,.0f}"
+        return name, self.baseline_us, self.other_us, interval, self.quiet, rates
 
 
-HEADER = ("compared", "baseline CPU µs", "other CPU µs", "ratio [95 %]", "req/s, one core")
+HEADER = ("compared", "baseline CPU µs", "other CPU µs", "ratio [95 %]", "quiet", "req/s, one core")
 
 
 def compare(
@@ -56,25 +61,27 @@ def compare(
     rungs: Counter[str] = Counter()
     for server in (baseline, other):
         _measure(server, requests, _WARM_UP_S, Counter())
-    firsts, seconds_ = [], []
+    a_blocks: list[Measured] = []
+    b_blocks: list[Measured] = []
     for _ in range(blocks):
-        firsts += [_measure(baseline, requests, seconds, Counter())]
-        seconds_ += [_measure(other, requests, seconds, rungs), _measure(other, requests, seconds, rungs)]
-        firsts += [_measure(baseline, requests, seconds, Counter())]
+        a_blocks += [_measure(baseline, requests, seconds, Counter())]
+        b_blocks += [_measure(other, requests, seconds, rungs), _measure(other, requests, seconds, rungs)]
+        a_blocks += [_measure(baseline, requests, seconds, Counter())]
     pairs = [
-        (firsts[at].cpu_us + firsts[at + 1].cpu_us, seconds_[at].cpu_us + seconds_[at + 1].cpu_us)
+        (a_blocks[at].cpu_us + a_blocks[at + 1].cpu_us, b_blocks[at].cpu_us + b_blocks[at + 1].cpu_us)
         for at in range(0, 2 * blocks, 2)
     ]
     ratios = [other_us / baseline_us for baseline_us, other_us in pairs]
     low, high = _interval(ratios, seed)
     return Comparison(
-        baseline_us=statistics.median(each.cpu_us for each in firsts),
-        other_us=statistics.median(each.cpu_us for each in seconds_),
+        baseline_us=statistics.median(each.cpu_us for each in a_blocks),
+        other_us=statistics.median(each.cpu_us for each in b_blocks),
         ratio=statistics.median(ratios),
         low=low,
         high=high,
-        baseline_per_s=statistics.median(each.per_s for each in firsts),
-        other_per_s=statistics.median(each.per_s for each in seconds_),
+        quiet=min(each.cpu_us for each in b_blocks) / min(each.cpu_us for each in a_blocks),
+        baseline_per_s=statistics.median(each.per_s for each in a_blocks),
+        other_per_s=statistics.median(each.per_s for each in b_blocks),
         blocks=blocks,
         rungs=dict(rungs),
     )
@@ -99,6 +106,6 @@ def _interval(values: list[float], seed: int) -> tuple[float, float]:
     return medians[50], medians[-51]
 
 
-def show(title: str, rows: list[tuple[str, float, float, str, str]]) -> None:
+def show(title: str, rows: list[tuple[object, ...]]) -> None:
     print(title)
     report.table(HEADER, list(rows))

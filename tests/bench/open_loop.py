@@ -13,7 +13,7 @@ import random
 import re
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -126,7 +126,7 @@ class Client:
         self._closing = False
         self.unanswered = 0
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         for _ in range(self._wanted):
             await self._connect()
         return self

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 from urllib.request import urlopen
 
 from models.train import train
@@ -16,7 +17,6 @@ from tests.bench.report import RESULTS
 from tests.bench.traffic import EXAMPLE
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 SERVER_CORE, GENERATOR_CORE = 0, 1
@@ -43,7 +43,7 @@ class ServerProcess:
             raise RuntimeError(f"{kind} did not start: {line!r}")
         self.url = line
 
-    def __enter__(self) -> ServerProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -54,8 +54,7 @@ class ServerProcess:
         return time.clock_gettime_ns((~self.pid << 3) | 2)
 
     def rss_bytes(self) -> int:
-        with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * _PAGE_BYTES
+        return int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
 
     def stop(self) -> None:
         """SIGTERM and wait, as an operator does."""

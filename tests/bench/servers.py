@@ -1,6 +1,7 @@
 """The servers that are compared. Started by `server_process`; prints its URL once it is ready.
 
-takt              the server, with faults allowed
+takt              the server
+takt-faults       the same, with faults allowed
 takt-application  the same, dispatched by aiohttp's web.Application
 echo              an empty aiohttp web.Application that answers the JSON it gets: the baseline
 echo-server       the same on aiohttp's low-level web.Server
@@ -9,9 +10,11 @@ echo-server       the same on aiohttp's low-level web.Server
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from aiohttp import web
@@ -21,9 +24,9 @@ from router.config import load_config
 from router.http.app import HttpServer
 from tests.bench.traffic import EXAMPLE
 
-from typing import TYPE_CHECKING
-
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from router.assembly import App
 
 
@@ -31,10 +34,9 @@ def _tell(url: str) -> None:
     print(url, flush=True)
 
 
-async def _takt() -> None:
+async def _takt(*, allow_faults: bool = False) -> None:
     config = load_config(EXAMPLE / "takt.toml", os.environ)
-    exec(os.environ.get("TAKT_VARIANT", ""))  # XXX
-    await server.serve(config, allow_faults=True, on_ready=_tell)
+    await server.serve(config, allow_faults=allow_faults, on_ready=_tell)
 
 
 async def _takt_application() -> None:
@@ -48,7 +50,7 @@ async def _takt_application() -> None:
         application.router.add_route("*", "/{tail:.*}", handle)
         application.freeze()
         http.request_factory = application._make_request
-        http.request_handler = application._handle
+        http.request_handler = application._handle  # type: ignore[assignment] # its own requests are the narrower type
         return http
 
     server.make_http = make
@@ -59,7 +61,7 @@ async def echo(request: web.BaseRequest) -> web.Response:
     return web.json_response(await request.json())
 
 
-async def _serve_echo(runner: web.BaseRunner[web.Request] | web.ServerRunner) -> None:
+async def _serve_echo(runner: web.BaseRunner) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -77,10 +79,14 @@ async def _echo_server() -> None:
     await _serve_echo(web.ServerRunner(web.Server(echo, access_log=None), handle_signals=True))
 
 
-KINDS = {"takt": _takt, "takt-application": _takt_application, "echo": _echo, "echo-server": _echo_server}
+KINDS: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+    "takt": _takt,
+    "takt-faults": partial(_takt, allow_faults=True),
+    "takt-application": _takt_application,
+    "echo": _echo,
+    "echo-server": _echo_server,
+}
 
 if __name__ == "__main__":
-    try:
+    with suppress(web.GracefulExit):
         uvloop.run(KINDS[sys.argv[1]]())
-    except web.GracefulExit:
-        pass

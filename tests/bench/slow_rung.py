@@ -119,7 +119,10 @@ def main() -> None:
     arguments.add_argument("--fault-seconds", type=float, default=15)
     given = arguments.parse_args()
     found: list[Found] = []
-    with tempfile.TemporaryDirectory() as folder, takt(Path(folder, "log.sqlite"), ("small", "large")) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        takt(Path(folder, "log.sqlite"), ("small", "large"), "takt-faults") as server,
+    ):
         pin_generator()
         requests = unseen_requests(given.seed, BUDGET_MS)  # one source for all faults: what was seen once is cached
         found.extend(uvloop.run(_run(server, fault, requests, given)) for fault in FAULTS)
@@ -139,8 +142,12 @@ def main() -> None:
         )
     report.verdict("every answer is a 200", is_met=not any(f.not_200 for f in found))
     report.verdict("at least 99.9 % within 50 ms", is_met=all(f.late <= f.sent / 1_000 for f in found))
-    report.verdict("no other degradation than the fault's", is_met=all(set(f.degraded) <= ALLOWED[f.fault] for f in found))
-    report.verdict(f"`large` is back within {_BACK_WITHIN_S:g} s", is_met=all(f.back_s <= _BACK_WITHIN_S for f in found))
+    report.verdict(
+        "no other degradation than the fault's", is_met=all(set(f.degraded) <= ALLOWED[f.fault] for f in found)
+    )
+    report.verdict(
+        f"`large` is back within {_BACK_WITHIN_S:g} s", is_met=all(f.back_s <= _BACK_WITHIN_S for f in found)
+    )
     report.write_json("slow_rung", given, msgspec.to_builtins(found))
 
 

@@ -98,7 +98,10 @@ def main() -> None:
     print(f"latency ms: p50 {p50_ms:.2f}, p99 {p99_ms:.2f}, p99.9 {p999_ms:.2f}, max {max_ms:.2f}; {watch.late} late")
     marks = samples[:: max(1, len(samples) // 10)]
     report.table(("minute", "MB"), [(at_s / 60, rss / 1e6) for at_s, rss in marks])
-    print(f"worst difference of a sum {watch.worst_ms:.4f} ms; memory {first:.1f} -> {last:.1f} MB ({last / first - 1:+.2%})")
+    print(
+        f"worst difference of a sum {watch.worst_ms:.4f} ms; "
+        f"memory {first:.1f} -> {last:.1f} MB ({last / first - 1:+.2%})"
+    )
     report.verdict("stages sum to elapsed within 2 % or 0.5 ms on every response", is_met=watch.unequal == 0)
     report.verdict(f"memory grows by at most {_GROWTH_SHARE:.0%}", is_met=last <= first * (1 + _GROWTH_SHARE))
     result = {

@@ -130,7 +130,7 @@ def test_without_allow_faults_there_are_none(with_token: Running) -> None:
 
 @pytest.mark.parametrize("path", GUARDED)
 @pytest.mark.parametrize(
-    "header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "x-forwarded-for"]
+    "header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "x-forwarded-for", "Origin"]
 )
 def test_without_a_token_nobody_is_let_in_through_a_proxy(server: Running, path: str, header: str) -> None:
     assert "server.admin_token" in server.ask("GET", path, headers={header: "127.0.0.1"}).problem(403, "forbidden")

@@ -87,22 +87,34 @@ def test_a_cached_prediction_is_held_to_the_threshold_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "prediction",
+    ("prediction", "alternatives"),
     [
-        pytest.param(Prediction("cards", 0.49, (("loans", 0.3),)), id="below the threshold"),
-        pytest.param(Prediction("oos", 0.99, (("loans", 0.01),)), id="out of scope"),
-        pytest.param(Prediction("retired_route", 0.99, ()), id="a route that is no more"),
+        pytest.param(
+            Prediction("cards", 0.49, (("blocking", 0.3), ("oos", 0.2))),
+            (("cards", 0.49), ("blocking", 0.3)),
+            id="below the threshold",
+        ),
+        pytest.param(Prediction("oos", 0.99, (("cards", 0.01),)), (("cards", 0.01),), id="out of scope"),
+        pytest.param(Prediction("retired_route", 0.99, ()), (), id="a route that is no more"),
     ],
 )
-def test_what_the_model_is_not_sure_of_goes_to_unsure(prediction: Prediction) -> None:
+def test_what_the_model_is_not_sure_of_goes_to_unsure(
+    prediction: Prediction, alternatives: tuple[tuple[str, float], ...]
+) -> None:
     async def scenario(spine: Spine) -> None:
         spine.large.answer = prediction
         answer = await spine.ask("hm")
         assert served(answer) == ("human", "large", "none", "unsure")
-        assert answer.decision.alternatives == (
-            (prediction.label, prediction.confidence),
-            *prediction.alternatives,
-        )
+        assert answer.decision.alternatives == alternatives, "only what is a route"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("text", ["   ", "?!", "..."])
+def test_where_there_is_nothing_to_read_no_model_is_asked(text: str) -> None:
+    async def scenario(spine: Spine) -> None:
+        assert served(await spine.ask(text)) == ("help", "default", "none", "default")
+        assert spine.large.calls == spine.small.calls == []
 
     play(scenario)
 
