@@ -44,7 +44,7 @@ class Admission:
 
     def admit(self, budget: Budget, now_ns: int, least_ns: int) -> Refusal | None:
         """None: come in. `least_ns` is what the cheapest answer takes, from here to its last byte."""
-        remaining_ns = budget.remaining_ns(now_ns)
+        remaining_ns = budget.remaining_ns(now_ns) + min(budget.stalled_ns, max(budget.total_ns, 0))
         if remaining_ns <= 0:  # 1: expired is never "most urgent"
             return Refusal.EXPIRED
         if self.draining:  # 2

@@ -42,12 +42,14 @@ class Budget:
     """What one request may spend, and the ledger of what it spent.
 
     `total_ns` is what was granted from `ledger.start_ns` on; `deadline_ns` (monotonic) lies before its end by the
-    network reserve.
+    network reserve. `stalled_ns` of the time since the start is an estimate: how long the request may have waited
+    unseen while the event loop was blocked. It counts against the deadline, but nobody is turned away for it.
     """
 
     total_ns: int
     deadline_ns: int
     ledger: Ledger
+    stalled_ns: int = 0
 
     def remaining_ns(self, now_ns: int) -> int:
         return self.deadline_ns - now_ns
@@ -67,7 +69,7 @@ def grant_ns(stated_ms: Iterable[float], settings: BudgetSettings) -> int:
     return int(max(-settings.max_ms, min(smallest_ms, settings.max_ms)) * NS_PER_MS)
 
 
-def open_budget(start_ns: int, total_ns: int, settings: BudgetSettings, ledger: Ledger | None = None) -> Budget:
-    """The budget of a request that began at `start_ns`."""
+def open_budget(total_ns: int, settings: BudgetSettings, ledger: Ledger, stalled_ns: int = 0) -> Budget:
+    """The budget of a request, running since `ledger.start_ns`."""
     reserve_ns = min(int(settings.net_reserve_ms * NS_PER_MS), int(max(total_ns, 0) * MAX_RESERVE_SHARE))
-    return Budget(total_ns, start_ns + total_ns - reserve_ns, ledger or Ledger(start_ns))
+    return Budget(total_ns, ledger.start_ns + total_ns - reserve_ns, ledger, stalled_ns)

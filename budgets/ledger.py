@@ -53,5 +53,5 @@ class Ledger:
     def stages_ms(self) -> dict[str, float]:
         """Milliseconds by stage, only the stages that were entered, rounded to a microsecond."""
         return {
-            name: round(ns / 1e6, 3) for name, ns in zip(STAGES, self.stages_ns, strict=True) if ns
+            name: (ns + 500) // 1_000 / 1_000 for name, ns in zip(STAGES, self.stages_ns, strict=True) if ns
         }

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from budgets.clock import Clock
-    from fallbacks.ladder import Rung
+    from fallbacks.ladder import Choice, Rung
 
 K = TypeVar("K", bound="Hashable")
 T = TypeVar("T")
+R = TypeVar("R", bound="Rung")
 
 
 class Executor(Line, Protocol):
@@ -50,17 +51,22 @@ class Run(NamedTuple, Generic[T]):
 class Runner(Generic[K, T]):
     """The executor's asynchronous face. One event loop owns it."""
 
-    def __init__(self, executor: Executor, clock: Clock, on_value: Callable[[K, T], None]) -> None:
+    def __init__(self, executor: Executor, clock: Clock) -> None:
         self.executor = executor
         self._clock = clock
-        self._on_value = on_value
         self._flights: dict[tuple[str, K], Flight[T]] = {}
 
-    async def run(self, key: K, rung: Rung, permit: int, call: Callable[[], T], commit_ns: int) -> Run[T]:
-        """Run `call`, or join the run of an equal key; back by `commit_ns`, with or without a value."""
+    async def run(
+        self, key: K, choice: Choice[R], call: Callable[[], T], on_value: Callable[[K, T], None] | None = None
+    ) -> Run[T]:
+        """Run `call`, or join the run of an equal key; back by `choice.until_ns`, with or without a value.
+
+        `on_value` gets the value of a new run whenever it comes, in time or not.
+        """
+        rung, permit, commit_ns = choice
         now_ns = self._clock.now_ns()
         latest_start_ns = commit_ns - rung.cost.p99_ns(now_ns)
-        flight = self._flights.get((rung.name, key)) or self._take_off(key, rung, call, latest_start_ns)
+        flight = self._flights.get((rung.name, key)) or self._take_off(key, rung, call, latest_start_ns, on_value)
         if flight is None:
             rung.breaker.record(permit, Ending.IGNORED, now_ns)
             return Run(None, Degraded.OVERLOAD)
@@ -81,20 +87,27 @@ class Runner(Generic[K, T]):
                 rung.cost.restart()
         return run
 
-    def _take_off(self, key: K, rung: Rung, call: Callable[[], T], latest_start_ns: int) -> Flight[T] | None:
+    def _take_off(
+        self,
+        key: K,
+        rung: Rung,
+        call: Callable[[], T],
+        latest_start_ns: int,
+        on_value: Callable[[K, T], None] | None,
+    ) -> Flight[T] | None:
         limit_ns = rung.cost.p99_ns(self._clock.now_ns())
-        job = Job(call, rung.cost.p50_ns(), limit_ns, latest_start_ns, lambda job: self._land(key, rung, job))
+        job = Job(call, rung.cost.p50_ns(), limit_ns, latest_start_ns, lambda job: self._land(key, rung, job, on_value))
         if not self.executor.submit(job):
             return None
         flight = self._flights[rung.name, key] = Flight(job)
         return flight
 
-    def _land(self, key: K, rung: Rung, job: Job[T]) -> None:
+    def _land(self, key: K, rung: Rung, job: Job[T], on_value: Callable[[K, T], None] | None) -> None:
         """The executor is done with a job, in time or not."""
         if job.start_ns is not None and job.end_ns is not None:
             rung.cost.observe(job.end_ns - job.start_ns, job.end_ns)
-        if job.value is not None:
-            self._on_value(key, job.value)
+        if job.value is not None and on_value is not None:
+            on_value(key, job.value)
         self._flights.pop((rung.name, key)).end()
 
     async def _wait(self, waiter: asyncio.Future[None], until_ns: int) -> None:

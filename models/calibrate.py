@@ -19,6 +19,7 @@ everything looks like an outage."""
 
 _BINS = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
 _HOTTEST = 20.0
+_STEPS = 10_000  # of a threshold; rounded down, or it would refuse the text that it was set at
 
 
 def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
@@ -75,4 +76,4 @@ def fit_threshold(confidence: NDArray[np.float32], correct: NDArray[np.bool_]) -
     count = max(int(enough[-1]) + 1 if len(enough) else 0, int(np.ceil(len(order) * (1 - MAX_REFUSED))))
     if count == len(order):
         return 0.0
-    return round(float(confidence[order[count - 1]]), 4)
+    return float(np.floor(float(confidence[order[count - 1]]) * _STEPS) / _STEPS)

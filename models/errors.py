@@ -11,19 +11,13 @@ if TYPE_CHECKING:
 class ModelError(Exception):
     """Base of the package's errors; the message says what to do."""
 
-    code = "model_error"
-
 
 class DataError(ModelError):
     """Rows that can't be read, or can't be learned from."""
 
-    code = "bad_data"
-
 
 class ManifestError(ModelError):
     """`manifest.json` is missing, unreadable, or of another format."""
-
-    code = "bad_manifest"
 
     def __init__(self, path: Path, problem: str) -> None:
         """Name the file and what is wrong with it."""
@@ -33,8 +27,6 @@ class ManifestError(ModelError):
 class BadFile(ModelError):
     """A model file is missing, altered, or not a model that can be run."""
 
-    code = "bad_model_file"
-
     def __init__(self, path: Path, problem: str) -> None:
         """Name the file, what is wrong, and the remedy."""
         super().__init__(f"{path}: {problem}; train again with `takt train`, or restore the whole directory")
@@ -43,16 +35,10 @@ class BadFile(ModelError):
 class RunFailed(ModelError):
     """The runtime refused or failed to compute."""
 
-    code = "model_run_failed"
-
 
 class BadOutput(ModelError):
     """A model answered with NaN, infinity, or another number of values than it has labels."""
 
-    code = "bad_model_output"
-
 
 class QualityRefused(ModelError):
-    """A trained rung is worse than what is allowed, and was not written."""
-
-    code = "quality_refused"
+    """A trained rung is worse than what is allowed, and no manifest names it."""

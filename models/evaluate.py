@@ -97,10 +97,19 @@ def truth_of(routes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
     return np.array([index[route] for route in routes], np.int64)
 
 
+def routes_of(labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Which labels are routes."""
+    return np.array([label != OUT_OF_SCOPE for label in labels])
+
+
+def scope_of(truth: NDArray[np.int64], labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Which rows belong to a route."""
+    return (truth >= 0) & routes_of(labels)[truth]
+
+
 def score(logits: NDArray[np.float32], truth: NDArray[np.int64], labels: Sequence[str], temperature: float) -> Score:
     """Quality of `logits`. Shapes: float32[n, labels], int64[n] as of `truth_of`. Raises: DataError: none in scope."""
-    routes = np.array([label != OUT_OF_SCOPE for label in labels])
-    in_scope = (truth >= 0) & routes[truth]
+    routes, in_scope = routes_of(labels), scope_of(truth, labels)
     if not in_scope.any():
         raise DataError("no row is in scope; there is nothing to score")
     shares = softmax(logits, temperature)

@@ -25,6 +25,8 @@ _CACHED_WORDS = 16_384  # about 5 MB; 11 MB when every word is of the length bel
 _CACHED_WORD_CHARS = 32  # longer words are not words: they would make the cache's size depend on the sender
 _PAIR = 0x9E3779B1  # 2**32 over the golden ratio (Knuth's multiplicative hashing): spreads sums of two hashes
 _STEM = 4  # letters that stand for a word's stem in a pair: "arrived" and "arriving" are one there
+_MARKS = 30
+_GROWTH = 4  # some characters stand for 18 others; no text that means something grows like that
 _START, _END = 0x5BD1E995, 0x1B873593  # stand for the words before the first and after the last
 
 
@@ -39,8 +41,20 @@ def normalise(text: str) -> str:
         return " ".join(text.lower().split())
     if not text.isprintable():
         text = _without_control(text)
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    if any(map(unicodedata.combining, text)):
+        text = _stream_safe(text)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text)[: _GROWTH * len(text)].casefold())
     return " ".join(folded.split())
+
+
+def _stream_safe(text: str) -> str:
+    """`text` with runs of combining marks cut to 30 (UAX #15, stream-safe format): NFKC is quadratic in their length."""
+    kept, run = [], 0
+    for char in text:
+        run = run + 1 if unicodedata.combining(char) else 0
+        if run <= _MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 def words(normalised: str) -> list[str]:

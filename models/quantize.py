@@ -43,12 +43,12 @@ def rounded(table: Table) -> Table:
 
 
 def check_loss(accuracy_fp32: float, accuracy_int8: float, rows: int) -> None:
-    """Raises: QualityRefused: int8 is wrong more often than `MAX_LOSS_SHARE` and chance allow."""
-    lost = accuracy_fp32 - accuracy_int8
-    if lost > max(MAX_LOSS_SHARE, _NOISE_ROWS / rows):
+    """Raises: QualityRefused: int8 is wrong more often on `rows` rows than `MAX_LOSS_SHARE` and chance allow."""
+    lost, allowed = accuracy_fp32 - accuracy_int8, max(MAX_LOSS_SHARE, _NOISE_ROWS / rows)
+    if lost > allowed:
         raise QualityRefused(
             f"int8 loses {100 * lost:.1f} points of accuracy on {rows} held-out rows;"
-            f" at most {100 * MAX_LOSS_SHARE} are allowed"
+            f" at most {100 * allowed:.1f} are allowed"
         )
 
 

@@ -71,8 +71,8 @@ def load(models_dir: Path, threads: int = 1) -> LoadedModels:
     return LoadedModels(manifest=manifest, rungs=rungs)
 
 
-def verify(path: Path, sha256: str) -> None:
-    """Raises: BadFile: missing, unreadable, or not the file that was trained."""
+def verify(path: Path, sha256: str) -> bytes:
+    """The content of `path`. Raises: BadFile: missing, unreadable, or not the file that was trained."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -82,6 +82,7 @@ def verify(path: Path, sha256: str) -> None:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise errors.BadFile(path, f"sha256 is {found[:12]}…, the manifest says {sha256[:12]}…")
+    return content
 
 
 def warm_up(classifier: Classifier, models_dir: Path) -> tuple[int, int]:

@@ -83,13 +83,6 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         parts += [f"{r.name} {r.sha256} {r.temperature!r} {r.threshold!r} {r.features!r}" for r in self.rungs]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
-    def rung(self, name: str) -> RungManifest:
-        """The rung called `name`. Raises: KeyError: there is none."""
-        for rung in self.rungs:
-            if rung.name == name:
-                return rung
-        raise KeyError(name)
-
 
 def read_manifest(models_dir: Path) -> Manifest:
     """Read and check `manifest.json`. Raises: ManifestError, naming the file and the key."""

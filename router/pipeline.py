@@ -12,6 +12,7 @@ What comes before (decoding, the deadline) and after (encoding) is `router/http/
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -27,6 +28,8 @@ from router.log import LogUnavailable
 from router.recording import record_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from budgets.admission import Admission
     from budgets.clock import Clock
     from budgets.deadline import Budget
@@ -40,8 +43,14 @@ if TYPE_CHECKING:
 
 # Everything of a decision that is not a model, before it has been measured (p99 on a slow machine).
 OWN_COST_NS = 200_000
+# Above this a text is not cached.
+MAX_CACHED_CHARS = 512
+_TELL_EVERY_NS = 1_000_000_000
 # uvloop's timers are 1 ms grained, so a commit timer may ring a millisecond late.
 TIMER_SLACK_NS = NS_PER_MS
+
+
+_LOGGER = logging.getLogger("takt.pipeline")
 
 
 class Key(NamedTuple):
@@ -80,11 +89,11 @@ class Pipeline:
         self.metrics = metrics
         self._clock, self._runner, self._log, self._lag, self._ids = clock, runner, log, lag, ids
         self._keep_text, self._await_commit = keep_text, await_commit
-        # It falls back in silence: who is refused because of it gives no samples.
         self._own_cost = CostEstimate(OWN_COST_NS / 2, OWN_COST_NS / 1.3)
         # A wait for the disk is cut to what the budget has left, so it is no cost that must be kept free.
         self._own_last = Stage.ASSIGN if await_commit else Stage.POLICY
         self.commits_missed_total = 0
+        self._tell_again_ns = 0
 
     async def decide(self, point: Point, request: Request, budget: Budget) -> Decision:
         """The answer within the budget, from the best rung that fits.
@@ -99,6 +108,7 @@ class Pipeline:
             self.metrics.refused.child(refusal.value).inc()
             raise NotAdmitted(refusal)
         try:
+            request.read()
             decision = self._guard(point, request)
             if decision is None:
                 held = self._floor(point, request)
@@ -146,7 +156,7 @@ class Pipeline:
             return held
         key = Key(point.name, point.plan_version, request.text)
         hit = self.cache.get(key, self._clock.now_ns())
-        if hit is not None and point.rungs:  # only the best rung's answers are cached
+        if hit is not None and point.rungs:
             held = _read(point, hit.value, point.rungs[0].threshold, "cache", Reason.CACHE)
         budget.ledger.mark(Stage.CACHE, self._clock.now_ns())
         if hit is not None and hit.is_fresh:
@@ -166,40 +176,63 @@ class Pipeline:
             if choice is None:
                 break
             rung = choice.rung
-            run = await self._run(choice, key, budget)
+            # Only what the best rung says is kept: a fresh entry stands for it.
+            keep = self._keep if rung is point.rungs[0] else None
+            run = await self._run(choice, key, budget, keep)
             if run.value is not None:
                 held = _read(point, run.value, rung.threshold, rung.name, Reason.MODEL)
-                if rung is point.rungs[0] and not rung.needs_executor:  # the runner fills the cache for the others
-                    self.cache.put(key, run.value, self._clock.now_ns())
                 break
             skips.append(Skip(rung.name, run.why))
+            if run.error:
+                self._tell(rung.name, run.error)
         held.skips, held.degraded = skips, degraded(skips).value
         return held
 
-    async def _run(self, choice: Choice[ModelRung], key: Key, budget: Budget) -> Run[Prediction]:
+    def _keep(self, key: Key, prediction: Prediction) -> None:
+        """Cache a prediction, late or not. Long texts hardly come twice, and would fill the memory."""
+        if len(key.text) <= MAX_CACHED_CHARS:
+            self.cache.put(key, prediction, self._clock.now_ns())
+
+    def _tell(self, rung: str, error: str) -> None:
+        """Count an error of a rung, and log one a second at most."""
+        self.metrics.rung_errors.child(rung).inc()
+        now_ns = self._clock.now_ns()
+        if now_ns >= self._tell_again_ns:
+            self._tell_again_ns = now_ns + _TELL_EVERY_NS
+            _LOGGER.warning("rung_failed", extra={"rung": rung, "error": error[:500]})
+
+    async def _run(
+        self, choice: Choice[ModelRung], key: Key, budget: Budget, keep: Callable[[Key, Prediction], None] | None
+    ) -> Run[Prediction]:
         """One rung, inline or on the executor, with its time booked and its breaker told."""
-        rung, ledger, now_ns = choice.rung, budget.ledger, self._clock.now_ns
+        rung, ledger = choice.rung, budget.ledger
+        call = partial(rung.predict, key.text)
         if rung.needs_executor:
-            run = await self._runner.run(key, rung, choice.permit, partial(rung.predict, key.text), choice.until_ns)
+            run = await self._runner.run(key, choice, call, keep)
             # What lies between the thread's stamps and now is the event loop's; a run without an end was waited for.
-            resumed_ns = now_ns()
-            ledger.mark(Stage.QUEUE, resumed_ns if run.start_ns is None else run.start_ns)
-            ledger.mark(Stage.INFER, resumed_ns if run.end_ns is None else run.end_ns)
-            ledger.mark(Stage.LOOP, resumed_ns)
+            now_ns = self._clock.now_ns()
+            ledger.mark(Stage.QUEUE, now_ns if run.start_ns is None else run.start_ns)
+            ledger.mark(Stage.INFER, now_ns if run.end_ns is None else run.end_ns)
+            ledger.mark(Stage.LOOP, now_ns)
             return run
-        start_ns = now_ns()
+        run = self._run_inline(choice, call)
+        ledger.mark(Stage.INFER, self._clock.now_ns())
+        if run.value is not None and keep is not None:
+            keep(key, run.value)
+        return run
+
+    def _run_inline(self, choice: Choice[ModelRung], call: Callable[[], Prediction]) -> Run[Prediction]:
+        rung = choice.rung
+        start_ns = self._clock.now_ns()
         try:
-            run = Run(rung.predict(key.text), Degraded.NONE)
-            ending = Ending.OK
+            run = Run(call(), Degraded.NONE)
         except Exception as error:  # noqa: BLE001 - a model may raise anything; the next rung answers
-            run, ending = Run(None, Degraded.ERROR, error=repr(error)), Ending.FAILED
-        end_ns = now_ns()
+            run = Run(None, Degraded.ERROR, error=repr(error))
+        end_ns = self._clock.now_ns()
         rung.cost.observe(end_ns - start_ns, end_ns)
-        if ending is Ending.OK and end_ns > choice.until_ns:
-            ending = Ending.SLOW
+        ending = Ending.FAILED if run.error else Ending.SLOW if end_ns > choice.until_ns else Ending.OK
         if rung.breaker.record(choice.permit, ending, end_ns):
             rung.cost.restart()
-        ledger.mark(Stage.INFER, end_ns)
         return run
 
     async def _record(self, point: Point, request: Request, budget: Budget, decision: Decision) -> None:
@@ -210,7 +243,8 @@ class Pipeline:
             start_ns = self._clock.now_ns()
             hop_ns = TIMER_SLACK_NS + self._lag.p99_ns(start_ns)
             left_ns = budget.deadline_ns - self._own_cost.p99_ns(start_ns) - hop_ns - start_ns
-            self.commits_missed_total += not (is_kept and await self._committed(left_ns))
+            is_missed = not (is_kept and await self._committed(left_ns))
+            self.commits_missed_total += is_missed  # read after the wait: others count meanwhile
         budget.ledger.mark(Stage.POLICY, self._clock.now_ns())
 
     async def _committed(self, within_ns: int) -> bool:

@@ -108,7 +108,7 @@ class Spine:
     def open(self, stated_ms: Sequence[float] = ()) -> Budget:
         """The budget of a request that arrives now."""
         start_ns, settings = self.loop.clock.now_ns(), self.point.budget
-        return open_budget(start_ns, grant_ns(stated_ms, settings), settings, Ledger(start_ns))
+        return open_budget(grant_ns(stated_ms, settings), settings, Ledger(start_ns))
 
     async def ask(self, text: str, *stated_ms: float, budget: Budget | None = None, **fields: Any) -> Answer:
         """Ask as router/http/ does: open the budget, decide, book the encoding, count."""
@@ -160,7 +160,7 @@ def build_spine(
     point.plan_version, point.rungs = "plan", rungs
     executor = VirtualExecutor(loop, max_jobs, duration_ns or (lambda job: large.duration_ns))
     answers: Cache[Key, Prediction] = Cache(cache or CacheSettings())
-    flights = runner(executor, clock, lambda key, value: answers.put(key, value, clock.now_ns()))
+    flights = runner(executor, clock)
     monitor = LagMonitor(loop, clock, metrics.loop_lag.child())
     admission, log = Admission(AdmissionSettings(max_inflight=max_inflight)), log or MemoryLog(1_000_000)
     lag: LagEstimate = monitor.estimate

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from budgets.deadline import NS_PER_MS, grant_ns, open_budget
-from budgets.ledger import Stage
+from budgets.ledger import Ledger, Stage
 from router.assembly import build_app
 from router.commands.errors import CommandError
 from router.commands.location import config_flag, find_config, require_models
@@ -59,7 +59,7 @@ async def _answer(config: Config, interaction: Interaction) -> Answer:
     try:
         clock, settings = app.clock, app.point.budget
         total_ns = grant_ns([] if interaction.budget_ms is None else [interaction.budget_ms], settings)
-        budget = open_budget(clock.now_ns(), total_ns, settings)
+        budget = open_budget(total_ns, settings, Ledger(clock.now_ns()))
         asked = Request(interaction, total_ns / NS_PER_MS)
         budget.ledger.mark(Stage.PARSE, clock.now_ns())
         decision = await app.pipeline.decide(app.point, asked, budget)

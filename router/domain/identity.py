@@ -18,4 +18,4 @@ class IdSource:
         self._rng = rng
 
     def next_id(self) -> str:
-        return f"{self._clock.wall_ns() // 1_000_000:012x}{self._rng.getrandbits(80):020x}"
+        return f"{self._clock.wall_ns() // 1_000_000:012x}{self._rng.randbytes(10).hex()}"

@@ -6,6 +6,7 @@ aiohttp's low-level server parses HTTP; there is no framework above it (docs/adr
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from multidict import istr
 
 from router.errors import RequestRefused
 from router.http import codec
-from router.http.errors import MethodNotAllowed, NotFound, Problem
+from router.http.errors import MethodNotAllowed, NotFound, Problem, problem_of, title_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,12 +37,13 @@ _MAX_AGE_S = "600"
 class Connection(RequestHandler):
     """One client connection. Knows when its bytes arrived, and keeps answering a client that has finished sending."""
 
-    __slots__ = ("_server", "has_ended", "received_ns")
+    __slots__ = ("_arrivals_ns", "_server", "has_ended", "received_ns")
 
     def __init__(self, server: HttpServer, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(server, **options)
         self._server = server
-        self.received_ns = 0
+        self._arrivals_ns: deque[int] = deque()  # of the requests that have been parsed and wait for their turn
+        self.received_ns = 0  # when the request that is being handled arrived
         self.has_ended = False
 
     @property
@@ -50,9 +52,16 @@ class Connection(RequestHandler):
         return bool(self._messages)
 
     def data_received(self, data: bytes) -> None:
-        if data:  # aiohttp also calls this with nothing, to go on with what it has
-            self.received_ns = self._server.now_ns()
+        """Parse; whatever became a request has arrived now."""
+        now_ns = self._server.now_ns()
+        before = self._request_count
         super().data_received(data)
+        for _ in range(self._request_count - before):
+            self._arrivals_ns.append(now_ns)
+
+    def begin_request(self) -> None:
+        """The oldest request that waits is being handled from here on."""
+        self.received_ns = self._arrivals_ns.popleft()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own
         """Spare the parser two calls a request where nothing was paused."""
@@ -86,7 +95,7 @@ class Connection(RequestHandler):
             _LOGGER.error("unexpected error in %s", request.path, exc_info=exc)
         detail = "an unexpected error; it has been logged" if status >= 500 else (message or str(exc))  # noqa: PLR2004
         code = "internal" if status >= 500 else "bad-http"  # noqa: PLR2004
-        response = problem_response(Problem(title=_title(status), status=status, code=code, detail=detail[:500]))
+        response = problem_response(Problem(title=title_of(status), status=status, code=code, detail=detail[:500]))
         response.force_close()
         return response
 
@@ -102,6 +111,7 @@ class HttpServer(web.Server):
             access_log=None,
             auto_decompress=False,  # a small body must not become a large one
             lingering_time=1.0,
+            handler_cancellation=True,  # who has left needs no answer
         )
         self._app = app
         self._routes, self._prefixes = routes, prefixes
@@ -118,6 +128,8 @@ class HttpServer(web.Server):
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, from its resource's handler or with the problem that it met."""
+        connection: Connection = request.protocol  # type: ignore[assignment] # it was made by __call__
+        connection.begin_request()
         try:
             methods = self._resource(request)
             if request.method == "OPTIONS" and self._origins:
@@ -131,7 +143,6 @@ class HttpServer(web.Server):
             response = refusal_response(refused)
         if self._origins and (origin := request.headers.get(ORIGIN)) is not None:
             self._allow_origin(request, response, origin)
-        connection: Connection = request.protocol  # type: ignore[assignment] # it was made by __call__
         if (self.is_draining or connection.has_ended) and not connection.has_waiting:
             response.force_close()
         return response
@@ -161,10 +172,7 @@ class HttpServer(web.Server):
 
 
 def refusal_response(refused: RequestRefused) -> web.Response:
-    problem = Problem(
-        title=_title(refused.status), status=refused.status, code=refused.code, detail=refused.detail[:1_000]
-    )
-    response = problem_response(problem)
+    response = problem_response(problem_of(refused))
     if refused.retry_after_s is not None:
         response.headers[RETRY_AFTER] = str(refused.retry_after_s)
     if isinstance(refused, MethodNotAllowed):
@@ -183,7 +191,3 @@ def problem_response(problem: Problem) -> web.Response:
 
 def json_response(value: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - any struct
     return web.Response(body=codec.encode(codec.JSON, value), status=status, headers={"Content-Type": codec.JSON})
-
-
-def _title(status: int) -> str:
-    return web.Response(status=status).reason

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import msgspec
 
 from router.errors import RequestRefused
@@ -15,6 +17,16 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     detail: str = ""
     type: str = "about:blank"
+
+
+def title_of(status: int) -> str:
+    return HTTPStatus(status).phrase
+
+
+def problem_of(refused: RequestRefused) -> Problem:
+    return Problem(
+        title=title_of(refused.status), status=refused.status, code=refused.code, detail=refused.detail[:1_000]
+    )
 
 
 class Malformed(RequestRefused):

@@ -11,15 +11,16 @@ import msgspec
 from aiohttp import web
 from multidict import istr
 
+from budgets.admission import Refusal
 from budgets.deadline import NS_PER_MS, Budget, grant_ns, open_budget
 from budgets.ledger import STAGES, Ledger, Stage
 from router.domain.decision import Answer
 from router.domain.interaction import Criticality, Interaction, InteractionBatch
-from router.errors import RequestRefused
+from router.errors import NotAdmitted, RequestRefused
 from router.http import codec
 from router.http.answer import build_answer
 from router.http.body import read_body
-from router.http.errors import KeyReused, Malformed, Problem, Unavailable
+from router.http.errors import KeyReused, Malformed, Problem, problem_of
 from router.http.idempotency import Entry, IdempotencyTable
 from router.http.patience import stated_in_body_ms, stated_ms
 from router.policy.point import Request
@@ -46,12 +47,29 @@ _CRITICALITIES = {member.value: member for member in Criticality}
 class Received(NamedTuple):
     """A request whose bytes have arrived: when, in which format, and in which trace."""
 
-    start_ns: int
+    arrived_ns: int
+    stalled_ns: int
     handled_ns: int
     body: bytes
     media_type: str
     answer_type: str
     trace: TraceContext | None
+
+
+class Asked(NamedTuple):
+    """What the pipeline is asked, on whose budget."""
+
+    request: Request
+    budget: Budget
+    trace: TraceContext | None
+
+
+class Decided(NamedTuple):
+    """A decision and its books, closed; the answer can be sent more than once."""
+
+    decision: Decision
+    budget: Budget
+    answer: Answer
 
 
 class Interactions:
@@ -60,35 +78,47 @@ class Interactions:
     def __init__(self, app: App) -> None:
         settings = app.config.settings.server
         self._settings = settings
-        self._kept: IdempotencyTable[web.Response] = IdempotencyTable(
+        self._kept: IdempotencyTable[Decided] = IdempotencyTable(
             settings.idempotency_entries, int(settings.idempotency_s * 1e9)
         )
 
     async def post(self, app: App, request: web.BaseRequest) -> web.Response:
         """One decision within the budget; repeated under its Idempotency-Key, the same one again."""
         received = await self._receive(app, request, self._settings.max_body_bytes)
-        key = request.headers.get(IDEMPOTENCY_KEY)
-        if key is None:
-            return await self._decide(app, request, received)
-        return await self._decide_once(app, request, received, key)
+        interaction: Interaction = _INTERACTION.decode(received.media_type, received.body)
+        headers = request.headers
+        if (stated := headers.get(CRITICALITY)) is not None:
+            interaction = msgspec.structs.replace(interaction, criticality=_criticality(stated))
+        asked = _open(app, interaction, stated_ms(headers, interaction.budget_ms), received)
+        key = headers.get(IDEMPOTENCY_KEY)
+        if key is not None:
+            decided = await self._decide_once(app, asked, received, key)
+            return _respond(received, decided, codec.encode(received.answer_type, decided.answer))
+        decided = await _decide(app, asked)
+        body = codec.encode(received.answer_type, decided.answer)
+        asked.budget.ledger.mark(Stage.ENCODE, app.clock.now_ns())
+        _finish(app, asked, decided)
+        return _respond(received, decided, body)
 
     async def post_batch(self, app: App, request: web.BaseRequest) -> web.Response:
         """Up to 256 decisions; each has its own budget and its own answer or problem, in the order of the request."""
         received = await self._receive(app, request, self._settings.max_batch_bytes)
         batch: InteractionBatch = _BATCH.decode(received.media_type, received.body)
         patience_ms = stated_ms(request.headers, batch.budget_ms)
-        results: list[Answer | Problem] = []
-        for first in range(0, len(batch.interactions), _SLICE):
-            part = batch.interactions[first : first + _SLICE]
-            results += await asyncio.gather(*(_decide_one(app, each, patience_ms, received) for each in part))
-        body = codec.encode(received.answer_type, {"decisions": results})
+        results: list[Decision | Problem] = []
+        opened = [_open_in_batch(app, each, patience_ms, received) for each in batch.interactions]
+        for first in range(0, len(opened), _SLICE):
+            part = opened[first : first + _SLICE]
+            results += await asyncio.gather(*(_decide_in_batch(app, each) for each in part))
+        answers = [_close_in_batch(app, asked, found) for asked, found in zip(opened, results, strict=True)]
+        body = codec.encode(received.answer_type, {"decisions": answers})
         return web.Response(body=body, headers={CONTENT_TYPE: received.answer_type})
 
     async def _receive(self, app: App, request: web.BaseRequest, max_bytes: int) -> Received:
         handled_ns = app.clock.now_ns()
         # What had arrived waited for the event loop, and before that, if the loop was blocked, in the kernel.
-        arrived_ns = request.protocol.received_ns  # type: ignore[attr-defined]
-        start_ns = min(arrived_ns - app.lag.estimate.late_ns(arrived_ns), handled_ns)
+        arrived_ns = request.protocol.received_ns  # type: ignore[attr-defined] # router/http/app.py
+        stalled_ns = app.lag.estimate.late_ns(arrived_ns)
         headers = request.headers
         media_type = codec.media_type_of(headers.get(CONTENT_TYPE))
         traceparent = headers.get(TRACEPARENT)
@@ -97,86 +127,118 @@ class Interactions:
             trace = join(traceparent, ",".join(headers.getall(TRACESTATE, ())), app.rng)
         body = await read_body(request, max_bytes, self._settings.body_timeout_ms)
         accept = codec.answer_type(headers.get(ACCEPT), media_type)
-        return Received(start_ns, handled_ns, body, media_type, accept, trace)
+        return Received(arrived_ns, stalled_ns, handled_ns, body, media_type, accept, trace)
 
-    async def _decide_once(self, app: App, request: web.BaseRequest, received: Received, key: str) -> web.Response:
+    async def _decide_once(self, app: App, asked: Asked, received: Received, key: str) -> Decided:
+        """The decision of the first request with this key, which goes on even if its client leaves."""
         if not 0 < len(key) <= _MAX_KEY_CHARS:
             raise Malformed(f"Idempotency-Key: must have 1 to {_MAX_KEY_CHARS} characters")
         fingerprint = hashlib.sha256(received.media_type.encode() + b"\n" + received.body).digest()
         entry = self._kept.find(key, received.handled_ns)
-        if entry is not None:
-            if entry.fingerprint != fingerprint:
-                raise KeyReused("Idempotency-Key: was used for another body; a new request needs a new key")
-            return _again(await asyncio.shield(entry.answer))
-        answer: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
-        self._kept.begin(key, Entry(fingerprint, received.handled_ns, answer))
+        if entry is None:
+            entry = Entry(fingerprint, received.handled_ns, asyncio.ensure_future(_decide_and_finish(app, asked)))
+            self._kept.begin(key, entry)
+            entry.answer.add_done_callback(lambda answer: self._drop_if_failed(key, answer))
+        elif entry.fingerprint != fingerprint:
+            raise KeyReused("Idempotency-Key: was used for another body; a new request needs a new key")
         try:
-            response = await self._decide(app, request, received)
-        except BaseException as error:
+            async with asyncio.timeout(max(0, asked.budget.remaining_ns(app.clock.now_ns())) / 1e9):
+                return await asyncio.shield(entry.answer)
+        except TimeoutError:
+            raise NotAdmitted(Refusal.EXPIRED) from None
+
+    def _drop_if_failed(self, key: str, answer: asyncio.Future[Decided]) -> None:
+        """A request that got no answer: a repetition is a new request."""
+        if answer.cancelled() or answer.exception() is not None:
             self._kept.drop(key)
-            refused = isinstance(error, RequestRefused)
-            answer.set_exception(error if refused else Unavailable("the request that had this key first failed"))
-            answer.exception()  # mark it as seen: nobody else may be waiting
-            raise
-        answer.set_result(response)
-        return _again(response)
-
-    async def _decide(self, app: App, request: web.BaseRequest, received: Received) -> web.Response:
-        interaction: Interaction = _INTERACTION.decode(received.media_type, received.body)
-        headers = request.headers
-        if (stated := headers.get(CRITICALITY)) is not None:
-            interaction = msgspec.structs.replace(interaction, criticality=_criticality(stated))
-        budget, asked = _open(app, interaction, stated_ms(headers, interaction.budget_ms), received)
-        decision = await app.pipeline.decide(app.point, asked, budget)
-        body = codec.encode(received.answer_type, build_answer(app, interaction, decision, budget))
-        ledger = budget.ledger
-        ledger.mark(Stage.ENCODE, app.clock.now_ns())
-        app.pipeline.finish(app.point, decision, budget)
-        late = not budget.is_met()
-        if app.spans is not None and received.trace is not None:
-            _keep_span(app, received.trace, decision, budget)
-        if late:
-            _LOGGER.warning("late", extra=_facts(decision, budget))
-        response_headers = {
-            CONTENT_TYPE: received.answer_type,
-            RUNG: decision.rung,
-            DEGRADED: decision.degraded,
-            REMAINING: f"{(budget.total_ns - ledger.elapsed_ns) / NS_PER_MS:.3f}",
-            SERVER_TIMING: _server_timing(ledger, budget),
-        }
-        if received.trace is not None:
-            response_headers[TRACEPARENT] = received.trace.traceparent
-            if received.trace.tracestate:
-                response_headers[TRACESTATE] = received.trace.tracestate
-        return web.Response(body=body, headers=response_headers)
 
 
-async def _decide_one(
+def _open(app: App, interaction: Interaction, patience_ms: list[float], received: Received) -> Asked:
+    """The budget, running since the request arrived, and what the pipeline is asked."""
+    settings = app.point.budget
+    ledger = Ledger(received.arrived_ns - received.stalled_ns)
+    ledger.mark(Stage.LOOP, received.handled_ns)
+    total_ns = grant_ns(patience_ms, settings)
+    trace = received.trace
+    request = Request(interaction, total_ns / NS_PER_MS, None if trace is None else trace.trace_id_hex)
+    budget = open_budget(total_ns, settings, ledger, received.stalled_ns)
+    ledger.mark(Stage.PARSE, app.clock.now_ns())
+    return Asked(request, budget, trace)
+
+
+async def _decide(app: App, asked: Asked) -> Decided:
+    """Ask the pipeline and build the answer. Raises: NotAdmitted, and keeps a span of it."""
+    try:
+        decision = await app.pipeline.decide(app.point, asked.request, asked.budget)
+    except NotAdmitted as refused:
+        _keep_span(app, asked, None, refused.status)
+        raise
+    return Decided(decision, asked.budget, build_answer(app, asked.request.interaction, decision, asked.budget))
+
+
+async def _decide_and_finish(app: App, asked: Asked) -> Decided:
+    """For an answer that is encoded for each who asks for it."""
+    decided = await _decide(app, asked)
+    _finish(app, asked, decided)
+    return decided
+
+
+def _open_in_batch(
     app: App, interaction: Interaction, patience_ms: list[float], received: Received
-) -> Answer | Problem:
+) -> Asked | Problem:
     """One of a batch: its problem is its own."""
     try:
-        own_ms = stated_in_body_ms(interaction.budget_ms)
-        budget, asked = _open(app, interaction, [*patience_ms, *own_ms], received)
-        decision = await app.pipeline.decide(app.point, asked, budget)
+        return _open(app, interaction, [*patience_ms, *stated_in_body_ms(interaction.budget_ms)], received)
     except RequestRefused as refused:
-        return Problem(title="refused", status=refused.status, code=refused.code, detail=refused.detail)
-    answer = build_answer(app, interaction, decision, budget)
-    app.pipeline.finish(app.point, decision, budget)
+        return problem_of(refused)
+
+
+async def _decide_in_batch(app: App, asked: Asked | Problem) -> Decision | Problem:
+    """Its turn has come; until now it waited."""
+    if isinstance(asked, Problem):
+        return asked
+    asked.budget.ledger.mark(Stage.QUEUE, app.clock.now_ns())
+    try:
+        return await app.pipeline.decide(app.point, asked.request, asked.budget)
+    except RequestRefused as refused:
+        return problem_of(refused)
+
+
+def _close_in_batch(app: App, asked: Asked | Problem, found: Decision | Problem) -> Answer | Problem:
+    """An answer is sent with the last of its batch, and its books say so."""
+    if isinstance(asked, Problem):
+        return asked
+    if isinstance(found, Problem):
+        return found
+    asked.budget.ledger.mark(Stage.QUEUE, app.clock.now_ns())
+    answer = build_answer(app, asked.request.interaction, found, asked.budget)
+    _finish(app, asked, Decided(found, asked.budget, answer))
     return answer
 
 
-def _open(app: App, interaction: Interaction, patience_ms: list[float], received: Received) -> tuple[Budget, Request]:
-    """The budget, running since the request arrived, and what the pipeline is asked."""
-    settings = app.point.budget
-    ledger = Ledger(received.start_ns)
-    ledger.mark(Stage.LOOP, received.handled_ns)
-    total_ns = grant_ns(patience_ms, settings)
-    budget = open_budget(received.start_ns, total_ns, settings, ledger)
-    trace_id = None if received.trace is None else received.trace.trace_id_hex
-    asked = Request(interaction, total_ns / NS_PER_MS, trace_id)
-    ledger.mark(Stage.PARSE, app.clock.now_ns())
-    return budget, asked
+def _finish(app: App, asked: Asked, decided: Decided) -> None:
+    """Count, and tell of what is worth telling, now that the answer stands."""
+    app.pipeline.finish(app.point, decided.decision, decided.budget)
+    if app.spans is not None:
+        _keep_span(app, asked, decided.decision, 200)
+    if not decided.budget.is_met():
+        _LOGGER.warning("late", extra=_facts(decided))
+
+
+def _respond(received: Received, decided: Decided, body: bytes) -> web.Response:
+    decision, budget = decided.decision, decided.budget
+    headers = {
+        CONTENT_TYPE: received.answer_type,
+        RUNG: decision.rung,
+        DEGRADED: decision.degraded,
+        REMAINING: f"{(budget.total_ns - budget.ledger.elapsed_ns) / NS_PER_MS:.3f}",
+        SERVER_TIMING: _server_timing(budget.ledger, budget),
+    }
+    if received.trace is not None:
+        headers[TRACEPARENT] = received.trace.traceparent
+        if received.trace.tracestate:
+            headers[TRACESTATE] = received.trace.tracestate
+    return web.Response(body=body, headers=headers)
 
 
 def _server_timing(ledger: Ledger, budget: Budget) -> str:
@@ -194,40 +256,42 @@ def _criticality(stated: str) -> Criticality:
     return found
 
 
-def _again(response: web.Response) -> web.Response:
-    """A copy to send: a response object can be sent once."""
-    return web.Response(body=response.body, status=response.status, headers=response.headers)
-
-
-def _facts(decision: Decision, budget: Budget) -> dict[str, Any]:
+def _facts(decided: Decided) -> dict[str, Any]:
     return {
-        "decision_id": decision.decision_id,
-        "rung": decision.rung,
-        "degraded": decision.degraded,
-        "elapsed_ms": budget.ledger.elapsed_ns / NS_PER_MS,
-        "budget_ms": budget.total_ns / NS_PER_MS,
+        "decision_id": decided.decision.decision_id,
+        "rung": decided.decision.rung,
+        "degraded": decided.decision.degraded,
+        "elapsed_ms": decided.budget.ledger.elapsed_ns / NS_PER_MS,
+        "budget_ms": decided.budget.total_ns / NS_PER_MS,
     }
 
 
-def _keep_span(app: App, trace: TraceContext, decision: Decision, budget: Budget) -> None:
-    """Hand over a request that is worth spans; they are built after the answer, in another thread."""
-    ledger, late, is_degraded = budget.ledger, not budget.is_met(), decision.degraded != "none"
-    if app.spans is None or not app.keeper.keep(app.clock.now_ns(), late=late, degraded=is_degraded, failed=False):
+def _keep_span(app: App, asked: Asked, decision: Decision | None, status: int) -> None:
+    """Hand over a request that is worth spans: late, degraded or failed, or one in many."""
+    if app.spans is None or asked.trace is None:
         return
-    app.spans.export(
-        RequestSpan(
-            trace=trace,
-            at_ns=app.clock.wall_ns() - ledger.elapsed_ns,
-            stages_ns=list(ledger.stages_ns),
-            method="POST",
-            http_route="/v1/interactions",
-            status=200,
+    budget, failed = asked.budget, decision is None
+    is_degraded = decision is not None and decision.degraded != "none"
+    if not app.keeper.keep(app.clock.now_ns(), late=not budget.is_met(), degraded=is_degraded, failed=failed):
+        return
+    span = RequestSpan(
+        trace=asked.trace,
+        at_ns=app.clock.wall_ns() - budget.ledger.elapsed_ns,
+        stages_ns=list(budget.ledger.stages_ns),
+        method="POST",
+        http_route="/v1/interactions",
+        status=status,
+        failed=failed,
+        point=app.point.name,
+        budget_ms=budget.total_ns / NS_PER_MS,
+    )
+    if decision is not None:
+        span = msgspec.structs.replace(
+            span,
             decision_id=decision.decision_id,
-            point=app.point.name,
             route=decision.route,
             rung=decision.rung,
             degraded=decision.degraded,
             reason=decision.reason.value,
-            budget_ms=budget.total_ns / NS_PER_MS,
         )
-    )
+    app.spans.export(span)

@@ -23,8 +23,6 @@ class LogStats(msgspec.Struct, frozen=True, kw_only=True):
     """Why it last failed, in words; kept after recovery."""
     last_commit_ns: int = 0
     """How long the last group took to become durable."""
-    last_commit_at_ns: int = 0
-    """When, UTC nanoseconds since 1970; 0: never."""
 
 
 class Log(Protocol):
@@ -54,7 +52,7 @@ class Log(Protocol):
     async def get(self, decision_id: str) -> DecisionRecord | None:
         """The record of an id, those still queued included.
 
-        Raises: LogUnavailable: the store can't be read now.
+        Raises: LogUnavailable: the store can't be read now. LogRefused: this record can't be read.
         """
 
     def stats(self) -> LogStats:

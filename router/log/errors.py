@@ -11,7 +11,6 @@ class LogError(Exception):
 
     status = 500
     code = "log-error"
-    retryable = False
 
 
 class LogRefused(LogError):
@@ -31,4 +30,3 @@ class LogUnavailable(LogError):
 
     status = 503
     code = "log-unavailable"
-    retryable = True

@@ -95,7 +95,6 @@ class GroupLog:
         self._lost_total = 0
         self._told_dropped_total = 0
         self._last_commit_ns = 0
-        self._last_commit_at_ns = 0
         self._group_started_ns = 0
         self._tidy_due_ns = 0
 
@@ -117,7 +116,7 @@ class GroupLog:
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, _CLOSE_WITHIN_S)
             if self._thread.is_alive():
-                _LOGGER.error("the log did not close within %g s", _CLOSE_WITHIN_S)
+                _LOGGER.error("log_close_timeout", extra={"waited_s": _CLOSE_WITHIN_S})
         self._reader.shutdown(wait=False)
         while self._waiters:
             _, future = self._waiters.popleft()
@@ -160,7 +159,6 @@ class GroupLog:
             state=self._state,
             last_error=self._last_error,
             last_commit_ns=self._last_commit_ns,
-            last_commit_at_ns=self._last_commit_at_ns,
         )
 
     # The reader thread's side.
@@ -214,6 +212,7 @@ class GroupLog:
     def _write_groups(self) -> None:
         """Write all that waits; it leaves the queue only when it is durable."""
         self._group_started_ns = self._clock.now_ns()
+        self._release_waiters()  # of a commit() that came in while its records were settled
         while batch := self._backlog.batch(_GROUP_RECORDS):
             started_ns = self._clock.now_ns()
             self._suffer_fault()
@@ -222,7 +221,6 @@ class GroupLog:
             self._lost_total += left_out
             self._written_total += len(batch) - left_out
             self._last_commit_ns = self._clock.now_ns() - started_ns
-            self._last_commit_at_ns = self._clock.wall_ns()
             self._tell_recovery()
             self._release_waiters()
             if len(batch) < _GROUP_RECORDS:
@@ -246,12 +244,12 @@ class GroupLog:
         except LogUnavailable as error:  # no decision is lost by it, so the state stays
             if self._last_error != str(error):
                 self._last_error = str(error)
-                _LOGGER.warning("old decisions can't be deleted: %s", error)
+                _LOGGER.warning("log_tidy_failed", extra={"why": str(error)})
         self._tidy_due_ns = self._clock.now_ns() + (self._interval_ns if has_more else _TIDY_EVERY_NS)
         dropped_total = self._backlog.refused_total + self._lost_total
         if dropped_total > self._told_dropped_total:
             news = dropped_total - self._told_dropped_total
-            _LOGGER.warning("%d decisions were not logged: the queue was full, or not encodable", news)
+            _LOGGER.warning("log_dropped", extra={"records": news, "why": "the queue was full, or not encodable"})
             self._told_dropped_total = dropped_total
 
     def _suffer_fault(self) -> None:
@@ -267,23 +265,21 @@ class GroupLog:
         self._state = "failing"
         self._last_error = str(error) if isinstance(error, LogError) else f"unforeseen: {error!r}"
         if is_news:
-            _LOGGER.warning(
-                "decisions can't be logged: %s. They wait in memory, then are dropped and counted; "
-                "logging resumes by itself",
-                self._last_error,
-            )
+            effect = "decisions wait in memory, then are dropped and counted; logging resumes by itself"
+            _LOGGER.warning("log_failing", extra={"why": self._last_error, "effect": effect})
 
     def _tell_recovery(self) -> None:
         if self._state == "failing":
             self._state = "ok"
-            _LOGGER.warning("decisions are logged again")
+            _LOGGER.warning("log_recovered")
 
     def _give_up(self) -> None:
+        self._release_waiters()
         left = len(self._backlog)
         if left:
             self._lost_total += left
             self._backlog.settle(left)
-            _LOGGER.error("%d decisions were lost at close: %s", left, self._last_error)
+            _LOGGER.error("log_lost_at_close", extra={"records": left, "why": self._last_error})
         self._store.close()
 
 

@@ -17,8 +17,8 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     durability: Annotated[
         Literal["group", "commit"],
         Meta(
-            description="group: answer at once, a crash may lose the last 50 ms of decisions; "
-            "commit: answer only when the decision is on the disk."
+            description="group: answer at once; a crash may lose the last 50 ms of decisions (plus a stalled flush). "
+            "commit: answer when the decision is on the disk, or at the end of the budget."
         ),
     ] = "group"
     queue: Annotated[
@@ -26,7 +26,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(ge=1, description="Decisions that may wait to be written; more are dropped and counted."),
     ] = 10_000
     commit_interval_ms: Annotated[
-        int, Meta(ge=1, le=50, description="Decisions of this many milliseconds share one disk flush.")
+        int, Meta(ge=1, le=20, description="Decisions of this many milliseconds share one disk flush.")
     ] = 20
     retention_days: Annotated[
         float, Meta(gt=0, description="Decisions older than this many days are deleted, oldest first.")

@@ -6,6 +6,7 @@ rows takes less CPU than executemany, row by row (`python -m tests.bench.log_app
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -34,6 +35,7 @@ _ROWS_A_STATEMENT = 64
 """Also bounds how long encoding holds the interpreter lock: about 0.1 ms."""
 _ROWS_A_DELETE = 500
 _BUSY_S = 0.25
+_OWNER_ONLY = 0o600  # it holds what customers wrote
 _DAY_NS = 86_400_000_000_000
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(DecisionRecord)
@@ -48,6 +50,7 @@ class SqliteStore:
         self._max_bytes = settings.max_bytes
         self._clock = clock
         self._connection: sqlite3.Connection
+        self._tidy_seq = 0  # where the next `tidy` goes on
 
     def open(self) -> None:
         """Open the file or make it.
@@ -56,7 +59,9 @@ class SqliteStore:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = self._connect("rwc")
+            if not self._path.exists():  # SQLite gives its -wal and -shm the same mode
+                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, _OWNER_ONLY))
+            connection = self._connect()
             try:
                 self._prepare(connection)
             except BaseException:
@@ -84,41 +89,53 @@ class SqliteStore:
         return left_out
 
     def tidy(self) -> bool:
-        """Delete the oldest rows, in the order written, while the first is too old or all are too many."""
+        """Delete the oldest rows, in the order written, while the first is too old or all are too many.
+
+        Rows from the future, written while the clock was ahead, stay, but hold up nothing that is behind them.
+        """
+        now_ns = self._clock.wall_ns()
+        before_ns = now_ns - self._retention_ns
         with self._transaction() as connection:
-            oldest = connection.execute("SELECT seq, at_ns FROM decisions ORDER BY seq LIMIT 1").fetchone()
-            if oldest is None:
-                return False
-            seq, at_ns = oldest
-            before_ns = self._clock.wall_ns() - self._retention_ns
             is_full = self._live_bytes(connection) > self._max_bytes
-            if at_ns >= before_ns and not is_full:
+            start = 0 if is_full else self._tidy_seq
+            self._tidy_seq = 0
+            query = "SELECT seq, at_ns FROM decisions WHERE seq >= ? ORDER BY seq LIMIT 1"
+            first = connection.execute(query, (start,)).fetchone()
+            if first is None:
                 return False
+            seq, at_ns = first
+            if before_ns <= at_ns <= now_ns and not is_full:
+                return False
+            end = seq + _ROWS_A_DELETE
             connection.execute(
-                "DELETE FROM decisions WHERE seq < ? AND (? OR at_ns < ?)",
-                (seq + _ROWS_A_DELETE, is_full, before_ns),
+                "DELETE FROM decisions WHERE seq >= ? AND seq < ? AND (? OR at_ns < ?)", (seq, end, is_full, before_ns)
             )
+        self._tidy_seq = end
         return True
 
     def find(self, decision_id: str) -> DecisionRecord | None:
         """Read one record by a connection of its own.
 
-        Raises: LogRefused: there is no log at the path, or not one of ours. LogUnavailable: try again.
+        Raises: LogRefused: no log at the path, not one of ours, or a damaged record. LogUnavailable: try again.
         """
         if not self._path.exists():
             raise LogRefused(str(self._path), "there is no such file", "set log.path, or start the server once")
-        with self._translated(), closing(self._connect("rw")) as connection:
+        with self._translated(), closing(self._connect()) as connection:
             connection.execute("PRAGMA query_only = ON")
             self._check_kind(connection)
             row = connection.execute("SELECT record FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
-        return None if row is None else _DECODER.decode(row[0])
+        try:
+            return None if row is None else _DECODER.decode(row[0])
+        except msgspec.DecodeError as error:
+            why = f"the record of {decision_id!r} can't be read: {error}"
+            raise LogRefused(str(self._path), why, "the others are not affected") from error
 
     def close(self) -> None:
         """Close the file; SQLite folds the WAL into it."""
         self._connection.close()
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
+    def _connect(self) -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"
         return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:

@@ -1,14 +1,15 @@
 """Conditions in CEL, the Common Expression Language; the only importer of `cel`.
 
-CEL has no loops but the comprehension macros, no side effects and no access to the machine. What could still make an
-expression slow is bounded here, at compile time: its length, its nesting, and comprehensions within comprehensions
-(each is linear in a list that a client may send).
+CEL has no side effects and no access to the machine. What could still make a condition slow is bounded twice: here, when
+it is compiled, and by what a client may send (`MAX_READ_CHARS` of a text, `MAX_CONTEXT_VALUES`). At their worst together
+a condition takes WORST.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cel
 
@@ -17,43 +18,56 @@ from router.policy.errors import ExpressionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_LOGGER = logging.getLogger("takt.policy")
 FUNCTIONS = frozenset(
     "size contains startsWith endsWith matches type dyn int uint double string bytes timestamp duration getFullYear "
     "getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes getSeconds getMilliseconds".split()
 )
 MAX_CHARS = 2_000
 MAX_DEPTH = 32
-_STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
-_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
+MAX_PLUS = 8  # each may copy a text or a list
+MAX_BODY_CHARS = 200  # a macro's body runs once for each element
+MAX_PATTERN_WEIGHT = 100  # see `_weight`
+# As large as a client likes.
+_LARGE = frozenset(("context", "text"))
+_STRING = re.compile(r"[rR](?:\"[^\"]*\"|'[^']*')|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", re.DOTALL)
+_MACRO = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter)\s*\(\s*(\w*)")
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+_MATCHES = re.compile(r"\bmatches\s*\(\s*(\"\s*\"\s*\))?")
+_PATTERN_TOKEN = re.compile(r"\\[pP](?:\{[^}]*\}|.)|\\.|\{(\d+)(,?)(\d*)\}|\[\^?\]?|.", re.DOTALL)
+_UNICODE_CLASSES = frozenset((r"\w", r"\W", r"\p", r"\P"))
+
+
+class _Part(NamedTuple):
+    program: cel.Program
+    names: tuple[str, ...]
 
 
 class Expression:
     """A compiled condition over named variables. `holds` never raises: what can't be evaluated does not hold."""
 
-    __slots__ = ("_program", "_variables", "errors_total", "last_error", "source")
+    __slots__ = ("_parts", "errors_total", "last_error", "source")
 
     def __init__(self, source: str, variables: Iterable[str]) -> None:
         """Compile. Raises: ExpressionError saying what is wrong and what is allowed."""
-        _check_bounds(source)
+        bare = _blank_strings(source)
+        _check_size(source, bare)
+        bound = _check_macro(bare)
+        patterns = _patterns(source, bare)
         allowed = sorted(variables)
-        try:
-            self._program = cel.compile(source)
-            references, functions = self._program.variables(), self._program.functions()
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
-            # The parser panics on some inputs, with an exception outside `Exception`.
-            why = next(iter(str(error).splitlines()), type(error).__name__)
-            raise ExpressionError(f"`{source}` is not CEL: {why}") from None
-        bound = set(re.findall(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*(\w+)", _STRING.sub('""', source)))
-        unknown = sorted(set(references) - set(allowed) - bound)
+        whole = _compile(source)
+        unknown = sorted(set(whole.variables()) - set(allowed) - bound)
         if unknown:
             raise ExpressionError(f"`{source}` names {', '.join(unknown)}; the variables are {', '.join(allowed)}")
         # A function that does not exist would compile, and the condition would never hold; operators hold a `_` or `@`.
-        misspelt = [name for name in functions if name not in FUNCTIONS and not {"_", "@"} & set(name)]
+        misspelt = [name for name in whole.functions() if name not in FUNCTIONS and not {"_", "@"} & set(name)]
         if misspelt:
             raise ExpressionError(f"`{source}` calls {', '.join(misspelt)}; there are {', '.join(sorted(FUNCTIONS))}")
-        self._variables = tuple(name for name in allowed if name in references)
+        _check_patterns(patterns)
+        programs = [_compile(part) for part in _split(source, bare)]
+        self._parts = tuple(
+            _Part(program, tuple(name for name in allowed if name in program.variables())) for program in programs
+        )
         self.source = source
         self.errors_total = 0
         self.last_error = ""
@@ -61,29 +75,56 @@ class Expression:
     def holds(self, subject: Callable[[str], Any]) -> bool:
         """Whether the condition is true of a subject, asked only for the variables it names. 1-10 us.
 
-        A missing key, a type that does not fit or a result that is not a boolean: false, counted in `errors_total`.
+        A missing key, a type that does not fit or a result that is not a boolean: false, counted in `errors_total`,
+        and the first of them logged.
         """
-        try:
-            result = self._program.execute({name: subject(name) for name in self._variables})
-        except BaseException as error:
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-                raise
-            self.errors_total += 1
-            self.last_error = str(error)[:200]
-            return False
-        if result is True or result is False:
-            return result
+        failure = ""
+        for program, names in self._parts:
+            try:
+                result = program.execute({name: subject(name) for name in names})
+            except BaseException as error:
+                if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                    raise
+                failure = str(error)[:200] or type(error).__name__
+            else:
+                if result is False:  # as in CEL, `false` decides even beside an error
+                    return False
+                if result is not True:
+                    failure = f"gave {type(result).__name__}, not true or false"
+        if failure:
+            self._count(failure)
+        return not failure
+
+    def _count(self, failure: str) -> None:
         self.errors_total += 1
-        self.last_error = f"gave {type(result).__name__}, not true or false"
-        return False
+        self.last_error = failure
+        if self.errors_total == 1:
+            _LOGGER.warning("condition_failed", extra={"condition": self.source, "why": failure})
 
 
-def _check_bounds(source: str) -> None:
+def _compile(source: str) -> cel.Program:
+    try:
+        return cel.compile(source)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        # The parser panics on some inputs, with an exception outside `Exception`.
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ExpressionError(f"`{source}` is not CEL: {why}") from None
+
+
+def _blank_strings(source: str) -> str:
+    """The source with spaces for what stands in strings, so that brackets and names are those of the code."""
+    return _STRING.sub(lambda found: f'"{" " * (len(found[0]) - 2)}"', source)
+
+
+def _check_size(source: str, bare: str) -> None:
     if not source.strip():
         raise ExpressionError("is empty; leave `when` out instead")
     if len(source) > MAX_CHARS:
         raise ExpressionError(f"has {len(source)} characters; at most {MAX_CHARS} are allowed")
-    bare = _STRING.sub('""', source)
+    if '"""' in source or "'''" in source:
+        raise ExpressionError("has three quotes in a row; write strings as 'one' or \"two\"")
     if "//" in bare:
         raise ExpressionError("has a comment; the rule's `description` is the place for it")
     depth = deepest = 0
@@ -92,5 +133,103 @@ def _check_bounds(source: str) -> None:
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:
         raise ExpressionError(f"is nested {deepest} deep; at most {MAX_DEPTH} is allowed")
-    if len(_MACRO.findall(bare)) > 1:
-        raise ExpressionError("uses more than one of all, exists, exists_one, map, filter; split it into two rules")
+    if bare.count("+") > MAX_PLUS:
+        raise ExpressionError(f"has {bare.count('+')} plus signs; at most {MAX_PLUS} are allowed")
+
+
+def _check_macro(bare: str) -> set[str]:
+    """Refuse what is more than linear in a list that a client sends. Returns: the variable that the macro binds.
+
+    One macro, and its body may use its own variable, literals and the variables that are small, in 200 characters.
+    """
+    macros = list(_MACRO.finditer(bare))
+    if not macros:
+        return set()
+    if len(macros) > 1 or macros[0][1] in {"map", "filter"}:
+        raise ExpressionError("may use all, exists or exists_one, once; split it into two rules")
+    body = bare[macros[0].end() : _closing(bare, macros[0].end())]
+    if len(body) > MAX_BODY_CHARS:
+        raise ExpressionError(f"has a macro's body of {len(body)} characters; at most {MAX_BODY_CHARS} are allowed")
+    large = sorted({"matches", *_LARGE} & set(re.findall(r"(?<!\w)[A-Za-z_]\w*(?=\s*\()|" + _NAME.pattern, body)))
+    if large:
+        raise ExpressionError(
+            f"uses {', '.join(large)} in a macro, once for each element; allowed there are its own variable, literals "
+            "and small variables, as in context.tags.exists(tag, tag in ['gold', channel])"
+        )
+    return {macros[0][2]}
+
+
+def _closing(bare: str, start: int) -> int:
+    """Where the bracket that was opened before `start` is closed."""
+    depth = 1
+    for at in range(start, len(bare)):
+        depth += (bare[at] in "([{") - (bare[at] in ")]}")
+        if depth == 0:
+            return at
+    return len(bare)
+
+
+def _split(source: str, bare: str) -> list[str]:
+    """The terms of a top-level `&&`: those without `context`, which is dear to convert, and those with it."""
+    depth, ends, starts = 0, [], [0]
+    for at, char in enumerate(bare):
+        depth += (char in "([{") - (char in ")]}")
+        if depth == 0 and (char == "?" or bare.startswith("||", at)):
+            return [source]
+        if depth == 0 and bare.startswith("&&", at):
+            ends.append(at)
+            starts.append(at + 2)
+    cheap, dear = [], []
+    for start, end in zip(starts, [*ends, len(bare)], strict=True):
+        (dear if "context" in _NAME.findall(bare[start:end]) else cheap).append(source[start:end])
+    return [" && ".join(terms) for terms in (cheap, dear) if terms]
+
+
+def _patterns(source: str, bare: str) -> list[str]:
+    """The literals that are given to `matches`: it compiles its pattern anew each time, so that must be a small one."""
+    patterns = []
+    for found in _MATCHES.finditer(bare):
+        if found[1] is None:
+            raise ExpressionError("calls matches without a literal pattern; allowed is text.matches('card [0-9]+')")
+        quoted = source[found.start(1) : found.end(1)].removesuffix(")").rstrip()
+        patterns.append(quoted)
+    return patterns
+
+
+def _check_patterns(literals: list[str]) -> None:
+    total = sum(_weight(_compile(literal).execute({})) for literal in literals)
+    if total > MAX_PATTERN_WEIGHT:
+        raise ExpressionError(
+            f"has patterns of weight {total}; at most {MAX_PATTERN_WEIGHT} are allowed: a character or class weighs 1, "
+            r"\w and \p 10, both times their {count}; write [a-z0-9] for \w where that is meant"
+        )
+    for literal in literals:
+        try:
+            _compile(f"''.matches({literal})").execute({})
+        except (RuntimeError, ValueError) as error:
+            why = str(error).rpartition("error: ")[2].partition(". Check ")[0]
+            raise ExpressionError(f"has the pattern {literal}: {why}") from None
+
+
+def _weight(pattern: str) -> int:
+    r"""About how long the pattern takes to compile, in units of 40 us (measured: `\w` 400, `\d` 40, others 1-20 us)."""
+    if re.search(r"\(\?[a-zA-Z-]*x", pattern):
+        raise ExpressionError("has a pattern with the flag x; write it without spaces and comments")
+    total = atom = in_class = 0
+    is_group = False
+    for token in _PATTERN_TOKEN.finditer(pattern):
+        if token[1] and not in_class:
+            if is_group:
+                raise ExpressionError("has a pattern with a {count} after a group; allowed after a character or class")
+            times = max(1, int(token[3] or token[1]) + (token[2] == "," and not token[3]))
+            total += atom * (times - 1)
+            atom *= times
+        elif token[0] in {"*", "+", "?"} and not in_class:
+            total += 1
+        else:
+            weight = 10 if token[0][:2] in _UNICODE_CLASSES else 1
+            total += weight
+            atom = atom + weight if in_class else weight
+            is_group = token[0] == ")" and not in_class
+            in_class += token[0].startswith("[") - (token[0] == "]" and in_class > 0)
+    return total

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from router.domain.interaction import Interaction
     from router.policy.project import Project, RuleSpec
 
+# Guards, rules and conditions see this much of a text; models see less.
+MAX_READ_CHARS = 2_048
 # What a condition may name.
 VARIABLES = ("text", "channel", "customer_id", "session_id", "context", "criticality", "budget_ms")
 
@@ -41,16 +43,17 @@ class ModelRung(Rung):
 
 @dataclass(slots=True)
 class Request:
-    """One interaction as the pipeline sees it: `text` normalised, `words` without punctuation."""
+    """One interaction as the pipeline sees it. `read` comes after admission: who is turned away costs no reading."""
 
     interaction: Interaction
     budget_ms: float
     trace_id: str | None = None
-    text: str = field(init=False)
-    words: list[str] = field(init=False)
+    text: str = ""  # normalised
+    words: list[str] = field(default_factory=list)  # of the text, without punctuation
 
-    def __post_init__(self) -> None:
-        self.text = normalise(self.interaction.text)
+    def read(self) -> None:
+        """Read the beginning of the text, as much as decides anything."""
+        self.text = normalise(self.interaction.text[:MAX_READ_CHARS])[:MAX_READ_CHARS]
         self.words = words(self.text)
 
     def fact(self, name: str) -> Any:  # noqa: ANN401 - as varied as what a client sends

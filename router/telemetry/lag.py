@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from budgets.predictor import QuantileEstimate
+from budgets.predictor import CostEstimate
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,7 +28,7 @@ class LagEstimate:
     __slots__ = ("_due_ns", "_late_ns", "_tail", "_tick_ns")
 
     def __init__(self) -> None:
-        self._tail = QuantileEstimate(_PROFILE_NS, 0.99)
+        self._tail = CostEstimate(_PROFILE_NS, _PROFILE_NS)
         self._late_ns = 0
         self._tick_ns = 0
         self._due_ns: int | None = None
@@ -42,7 +42,7 @@ class LagEstimate:
         self._tick_ns = now_ns
         self._due_ns = now_ns + _TICK_NS
         lag_ns = max(self._late_ns, turn_ns)
-        self._tail.observe(lag_ns)
+        self._tail.observe(lag_ns, now_ns)
         return lag_ns
 
     def late_ns(self, now_ns: int) -> int:
@@ -61,7 +61,7 @@ class LagEstimate:
 
     def p99_ns(self, now_ns: int) -> int:
         """Allow for the loop at `now_ns`: the learned tail, or the present lateness when that is more."""
-        return max(int(self._tail.value_ns), self.late_ns(now_ns))
+        return max(self._tail.p99_ns(now_ns), self.late_ns(now_ns))
 
     def pause(self) -> None:
         """No ticks until the next `observe`: nothing is overdue meanwhile."""

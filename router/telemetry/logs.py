@@ -130,11 +130,14 @@ def configure(level: LogLevel, style: LogFormat, stream: TextIO | None = None) -
     return handler
 
 
+def lines_dropped_total() -> int:
+    """Lines lost so far by the handler that `configure` set up; 0 without one."""
+    return sum(each.dropped_total for each in logging.getLogger().handlers if isinstance(each, LineHandler))
+
+
 def _timestamp(record: logging.LogRecord) -> str:
     """RFC 3339, UTC, milliseconds."""
-    return (
-        datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
@@ -158,6 +161,4 @@ def _plain(value: object) -> str:
 
 def _record(event: str, level: int, facts: dict[str, str] | dict[str, int]) -> logging.LogRecord:
     name = logging.getLevelName(level)
-    return logging.makeLogRecord(
-        {"name": __name__, "msg": event, "levelno": level, "levelname": name, **facts}
-    )
+    return logging.makeLogRecord({"name": __name__, "msg": event, "levelno": level, "levelname": name, **facts})

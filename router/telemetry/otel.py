@@ -1,28 +1,34 @@
-"""The door to opentelemetry: spans built after the response, exported by the SDK's own thread."""
+"""The door to opentelemetry: spans are built and exported after the response, in a thread of their own."""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from budgets.ledger import STAGES
 from router.telemetry.errors import ExporterMissingError
+from router.telemetry.span import MOST_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from random import Random
 
     from router.telemetry.span import RequestSpan
 
-_MAX_SPANS = 2_048  # the SDK's default; about 2 MB
-_BATCH, _DELAY_MS = 512, 1_000
+_LOGGER = logging.getLogger("takt.spans")
+_MAX_REQUESTS = 10 * MOST_PER_S  # an endpoint may be away for 10 s before a trace is lost
+_DELAY_S = 1.0
+# Building and encoding hold the interpreter lock: a small batch lets the event loop in between.
+_BATCH = 20
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _OTLP = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
@@ -30,72 +36,79 @@ _OTLP = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 class SpanExport:
     """Takes answered requests and exports a server span with a child for each stage that was entered.
 
-    The SDK's batch processor would drop the oldest spans of a full queue and log a line for each. So its
-    queue is kept from ever being full: what is handed over and not yet exported is counted here, and a
-    request whose spans would not fit is dropped whole and counted.
+    The caller only queues the request, its thread does the rest: the SDK's batch processor would want spans that are
+    built, and drop the oldest of a full queue with a log line for each. A request that finds no room is dropped whole
+    and counted.
 
     `ReadableSpan`s are made directly, not through a `Tracer`: that takes our ids and times as they are, at a
     fraction of the cost (tests/bench/metric_cost.py).
     """
 
-    def __init__(
-        self, exporter: SpanExporter, version: str, rng: Random, max_spans: int = _MAX_SPANS
-    ) -> None:
+    def __init__(self, exporter: SpanExporter, version: str, rng: Random, max_requests: int = _MAX_REQUESTS) -> None:
+        """Args: rng: makes span ids, in the thread; it must be safe for that, as `SystemRandom` is."""
         self.dropped_total = 0
-        self._exporter = _CountingExporter(exporter)
+        self.failed_total = 0
+        """Requests whose spans the endpoint did not take."""
+        self._exporter = exporter
         self._rng = rng
-        self._max_spans = max_spans
-        self._submitted = 0
+        self._max_requests = max_requests
+        self._waiting: deque[RequestSpan] = deque()
+        self._accepted = 0
+        self._finished = 0
         self._resource = Resource.create({"service.name": "takt", "service.version": version})
         self._scope = InstrumentationScope("takt", version)
-        self._processor = BatchSpanProcessor(
-            self._exporter,
-            max_queue_size=max_spans,
-            schedule_delay_millis=_DELAY_MS,
-            max_export_batch_size=min(_BATCH, max_spans),
-        )
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._export_all, name="takt-spans", daemon=True)
+        self._thread.start()
 
     @property
     def queued(self) -> int:
-        """Spans handed over and not yet exported."""
-        return self._submitted - self._exporter.finished
-
-    @property
-    def failed_total(self) -> int:
-        """Requests whose spans the endpoint did not take."""
-        return self._exporter.failed_total
+        """Requests handed over whose spans are not yet exported."""
+        return self._accepted - self._finished
 
     def export(self, request: RequestSpan) -> bool:
-        """Build and queue the spans of one request; never blocks.
+        """Queue one request; never blocks. Cost: under 1 µs.
 
         Returns: False when the queue had no room; counted in `dropped_total`.
         """
-        entered = sum(1 for stage_ns in request.stages_ns if stage_ns)
-        if self.queued + entered + 1 > self._max_spans:
+        if self.queued >= self._max_requests:
             self.dropped_total += 1
             return False
-        spans = self._build(request)
-        self._submitted += len(spans)
-        for span in spans:
-            self._processor.on_end(span)
+        self._accepted += 1
+        self._waiting.append(request)
         return True
 
     def close(self, timeout_s: float = 2.0) -> bool:
         """Export what is queued; blocks, but no longer than `timeout_s`. False when something was left."""
-        # The processor itself would wait 30 s for an endpoint that is down.
-        closing = threading.Thread(target=self._processor.shutdown, name="takt-spans-close", daemon=True)
-        closing.start()
-        closing.join(timeout_s)
-        if closing.is_alive():
-            self._exporter.shutdown()
+        self._closed.set()
+        self._thread.join(timeout_s)
+        self._exporter.shutdown()  # also ends an export that still waits for its endpoint
         return self.queued == 0
+
+    # The thread's side.
+
+    def _export_all(self) -> None:
+        is_closed = False
+        while not is_closed:
+            is_closed = self._closed.wait(_DELAY_S)
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
+                if not self._export_batch(batch):
+                    self.failed_total += len(batch)
+                self._finished += len(batch)
+
+    def _export_batch(self, batch: Iterable[RequestSpan]) -> bool:
+        try:
+            spans = [span for request in batch for span in self._build(request)]
+            return self._exporter.export(spans) is SpanExportResult.SUCCESS
+        except Exception:  # an exporter that raises must not end the thread
+            _LOGGER.exception("spans_export_failed")
+            return False
 
     def _build(self, request: RequestSpan) -> list[ReadableSpan]:
         trace = request.trace
         state = TraceState.from_header([trace.tracestate]) if trace.tracestate else None
-        server = SpanContext(
-            trace.trace_id, trace.span_id, is_remote=False, trace_flags=_SAMPLED, trace_state=state
-        )
+        server = SpanContext(trace.trace_id, trace.span_id, is_remote=False, trace_flags=_SAMPLED, trace_state=state)
         caller = None
         if trace.parent_id:
             caller = SpanContext(trace.trace_id, trace.parent_id, is_remote=True, trace_state=state)
@@ -104,9 +117,7 @@ class SpanExport:
         for name, stage_ns in zip(STAGES, request.stages_ns, strict=True):
             if stage_ns:
                 span_id = self._rng.getrandbits(64) or 1
-                context = SpanContext(
-                    trace.trace_id, span_id, is_remote=False, trace_flags=_SAMPLED, trace_state=state
-                )
+                context = SpanContext(trace.trace_id, span_id, is_remote=False, trace_flags=_SAMPLED, trace_state=state)
                 spans.append(
                     ReadableSpan(
                         name,
@@ -136,28 +147,6 @@ class SpanExport:
             )
         )
         return spans
-
-
-class _CountingExporter(SpanExporter):
-    """Counts what leaves the processor's queue, exported or not. Runs in the processor's thread."""
-
-    def __init__(self, inner: SpanExporter) -> None:
-        self.finished = 0
-        self.failed_total = 0
-        self._inner = inner
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = SpanExportResult.FAILURE
-        try:
-            result = self._inner.export(spans)
-        finally:
-            if result is not SpanExportResult.SUCCESS:
-                self.failed_total += sum(1 for span in spans if span.kind is SpanKind.SERVER)
-            self.finished += len(spans)
-        return result
-
-    def shutdown(self) -> None:
-        self._inner.shutdown()
 
 
 def open_otlp(endpoint: str, version: str, rng: Random) -> SpanExport:

@@ -58,9 +58,7 @@ class Exposition(Collector):
                 yield _histograms(family)
             else:
                 yield self._readings(family)
-        folded = CounterMetricFamily(
-            "takt_metric_folded_total", "Label sets counted as `other`.", labels=["metric"]
-        )
+        folded = CounterMetricFamily("takt_metric_folded_total", "Label sets counted as `other`.", labels=["metric"])
         for family in self._families:
             if family.folded_total:
                 folded.add_metric([family.name], family.folded_total)

@@ -42,6 +42,8 @@ QUEUES = ("executor", "log", "spans")
 CACHE_KINDS = ("fresh", "stale", "miss")
 QUANTILES = ("0.5", "0.99")
 TRACE_LOSSES = ("rate", "queue", "export")
+# Every code is a constant of a class of errors: there are about 30.
+_MOST_CODES = 60
 
 
 class _Decision(NamedTuple):
@@ -62,10 +64,16 @@ class Metrics:
             "takt_requests_total", "Decisions answered.", point, rung, Label("degraded", DEGRADED), reason
         )
         self.budget_met = CounterFamily("takt_budget_met_total", "Answered within the budget.", point)
-        self.budget_missed = CounterFamily(
-            "takt_budget_missed_total", "Answered after the budget had run out.", point
+        self.budget_missed = CounterFamily("takt_budget_missed_total", "Answered after the budget had run out.", point)
+        self.refused = CounterFamily(
+            "takt_refused_total",
+            "Requests answered without a decision, by the `code` of the problem document.",
+            Label("reason"),
+            max_children=_MOST_CODES,
         )
-        self.refused = CounterFamily("takt_refused_total", "Requests refused, by why.", Label("reason"))
+        self.rung_errors = CounterFamily(
+            "takt_rung_errors_total", "Answers of a rung that were an error or made no sense.", rung
+        )
         self.request_seconds = HistogramFamily(
             "takt_request_seconds",
             "Time to answer, waiting for the event loop included.",
@@ -100,15 +108,9 @@ class Metrics:
             rung,
             Label("quantile", QUANTILES),
         )
-        self.log_written = ReadingFamily(
-            "counter", "takt_log_written_total", "Decision records that are durable."
-        )
-        self.log_dropped = ReadingFamily(
-            "counter", "takt_log_dropped_total", "Decision records that were lost."
-        )
-        self.log_failing = ReadingFamily(
-            "gauge", "takt_log_failing", "1 while the decision log cannot be written."
-        )
+        self.log_written = ReadingFamily("counter", "takt_log_written_total", "Decision records that are durable.")
+        self.log_dropped = ReadingFamily("counter", "takt_log_dropped_total", "Decision records that were lost.")
+        self.log_failing = ReadingFamily("gauge", "takt_log_failing", "1 while the decision log cannot be written.")
         self.log_last_commit = ReadingFamily(
             "gauge", "takt_log_last_commit_seconds", "How long the last group of decision records took to be durable."
         )
@@ -127,6 +129,12 @@ class Metrics:
             "counter",
             "takt_log_lines_dropped_total",
             "Lines for stderr that were lost because nobody read them.",
+        )
+        self.condition_errors = ReadingFamily(
+            "counter",
+            "takt_condition_errors_total",
+            "Evaluations of a guard's or rule's `when` that failed; it counted as false.",
+            Label("rule"),
         )
         self.cache_entries = ReadingFamily("gauge", "takt_cache_entries", "Decisions held in the cache.")
         self.cache_hits = ReadingFamily(

@@ -37,7 +37,7 @@ def test_one_more_statement_never_extends(stated_ms: list[float], more_ms: float
 
 @given(st.integers(0, 2**62), st.integers(-(10**11), 10**11), SETTINGS)
 def test_the_deadline_is_never_after_what_was_granted(start_ns: int, total_ns: int, settings: BudgetSettings) -> None:
-    budget = open_budget(start_ns, total_ns, settings)
+    budget = open_budget(total_ns, settings, Ledger(start_ns))
     assert budget.deadline_ns <= start_ns + total_ns
     assert (total_ns > 0) == (budget.remaining_ns(start_ns) > 0)
     assert start_ns + total_ns - budget.deadline_ns <= max(0, total_ns) // 10 + 1

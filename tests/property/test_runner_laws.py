@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from budgets.predictor import CostEstimate
 from fallbacks.breaker import Breaker, BreakerSettings
-from fallbacks.ladder import Degraded, Rung
+from fallbacks.ladder import Choice, Degraded, Rung
 from fallbacks.runner import Runner
 from tests.virtual import MS, VirtualExecutor, VirtualLoop, run
 
@@ -44,7 +44,7 @@ class Scene:
         self.rung = Rung("large", CostEstimate(10 * MS, 10 * MS), Breaker(BreakerSettings(), Random(0)), True)
         self.executor = VirtualExecutor(loop, max_jobs, lambda job: self._duration_ns(), wake_ns=0)
         self.landed: list[str] = []
-        self.runner = Runner[str, str](self.executor, self.clock, lambda key, value: self.landed.append(key))
+        self.runner = Runner[str, str](self.executor, self.clock)
         self.durations_ms, self.runs, self.calls = durations_ms, 0, list[str]()
 
     def _duration_ns(self) -> int:
@@ -63,7 +63,12 @@ class Scene:
         permit = self.rung.breaker.acquire(now_ns)
         if permit is None:
             return
-        found = await self.runner.run(caller.key, self.rung, permit, lambda: self._call(caller.key), commit_ns)
+        found = await self.runner.run(
+            caller.key,
+            Choice(self.rung, permit, commit_ns),
+            lambda: self._call(caller.key),
+            lambda key, _: self.landed.append(key),
+        )
         assert self.clock.now_ns() <= max(commit_ns, now_ns) + jitter_ns
         assert len(self.executor) <= self.executor._line.max_jobs
         assert (found.value is not None) == (found.why is Degraded.NONE)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from budgets.deadline import Budget
-    from fallbacks.ladder import Rung
+    from fallbacks.ladder import Choice
     from tests.simulation.plan import Arrival, Plan
 
 Ts = TypeVarTuple("Ts")
@@ -77,11 +77,15 @@ class WatchedRunner(Runner[Key, Prediction]):
     latest_ns: dict[str, int]
 
     async def run(
-        self, key: Key, rung: Rung, permit: int, call: Callable[[], Prediction], commit_ns: int
+        self,
+        key: Key,
+        choice: Choice[Any],
+        call: Callable[[], Prediction],
+        on_value: Callable[[Key, Prediction], None] | None = None,
     ) -> Run[Prediction]:
-        latest_ns = commit_ns - rung.cost.p99_ns(self._clock.now_ns())
+        latest_ns = choice.until_ns - choice.rung.cost.p99_ns(self._clock.now_ns())
         self.latest_ns[key.text] = max(latest_ns, self.latest_ns.get(key.text, latest_ns))
-        return await super().run(key, rung, permit, call, commit_ns)
+        return await super().run(key, choice, call, on_value)
 
 
 @dataclass(slots=True, eq=False)

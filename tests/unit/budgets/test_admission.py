@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from budgets.ledger import Ledger
 from budgets.admission import Admission, AdmissionSettings, Refusal
 from budgets.deadline import BudgetSettings, open_budget
 
@@ -24,18 +25,18 @@ def admission(max_inflight: int = 2) -> Admission:
     ],
 )
 def test_the_budget_decides(total_ns: int, least_ns: int, expected: Refusal | None) -> None:
-    budget = open_budget(100, total_ns, BudgetSettings())
+    budget = open_budget(total_ns, BudgetSettings(), Ledger(100))
     assert admission().admit(budget, 100, least_ns) is expected
 
 
 def test_time_that_passed_before_the_door_counts() -> None:
-    budget = open_budget(0, 10 * MS, BudgetSettings(net_reserve_ms=0))
+    budget = open_budget(10 * MS, BudgetSettings(net_reserve_ms=0), Ledger(0))
     assert admission().admit(budget, 10 * MS - 1, 0) is None
     assert admission().admit(budget, 10 * MS, 0) is Refusal.EXPIRED
 
 
 def test_no_more_than_the_bound_are_inside() -> None:
-    door, budget = admission(2), open_budget(0, MS, BudgetSettings())
+    door, budget = admission(2), open_budget(MS, BudgetSettings(), Ledger(0))
     assert door.admit(budget, 0, 0) is None
     assert door.admit(budget, 0, 0) is None
     assert door.admit(budget, 0, 0) is Refusal.FULL
@@ -46,7 +47,7 @@ def test_no_more_than_the_bound_are_inside() -> None:
 
 def test_the_order_of_the_reasons() -> None:
     door = admission(1)
-    budget, expired = open_budget(0, MS, BudgetSettings()), open_budget(0, 0, BudgetSettings())
+    budget, expired = open_budget(MS, BudgetSettings(), Ledger(0)), open_budget(0, BudgetSettings(), Ledger(0))
     assert door.admit(budget, 0, 0) is None
     door.draining = True
     assert door.admit(expired, 0, 0) is Refusal.EXPIRED

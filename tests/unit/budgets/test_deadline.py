@@ -39,7 +39,7 @@ def test_what_is_granted(stated_ms: list[float], expected_ns: int) -> None:
     ],
 )
 def test_the_deadline_lies_before_the_end_by_the_reserve(total_ns: int, deadline_ns: int) -> None:
-    budget = open_budget(1_000, total_ns, SETTINGS)
+    budget = open_budget(total_ns, SETTINGS, Ledger(1_000))
     assert budget.deadline_ns == 1_000 + deadline_ns
     assert budget.total_ns == total_ns
     assert budget.remaining_ns(1_000) == deadline_ns
@@ -47,7 +47,7 @@ def test_the_deadline_lies_before_the_end_by_the_reserve(total_ns: int, deadline
 
 
 def test_met_until_the_last_nanosecond_of_what_was_granted() -> None:
-    budget = open_budget(0, 10 * MS, SETTINGS)
+    budget = open_budget(10 * MS, SETTINGS, Ledger(0))
     budget.ledger.mark(Stage.INFER, 10 * MS)
     assert budget.is_met()
     budget.ledger.mark(Stage.ENCODE, 10 * MS + 1)
@@ -56,4 +56,4 @@ def test_met_until_the_last_nanosecond_of_what_was_granted() -> None:
 
 def test_a_ledger_that_has_begun_is_kept() -> None:
     ledger = Ledger(0)
-    assert open_budget(0, MS, SETTINGS, ledger).ledger is ledger
+    assert open_budget(MS, SETTINGS, ledger).ledger is ledger

@@ -29,7 +29,7 @@ class FakeLine:
 
 def rung(name: str, p99_ns: int, *, needs_executor: bool) -> Rung:
     cost = CostEstimate(1, 1)
-    cost.p99.value_ns = p99_ns
+    cost._p99_ns, cost._until_ns = p99_ns, 1 << 62
     return Rung(name, cost, Breaker(BreakerSettings(min_calls=1), Random(0)), needs_executor)
 
 

@@ -11,7 +11,7 @@ import pytest
 from budgets.line import Job
 from budgets.predictor import CostEstimate
 from fallbacks.breaker import Breaker, BreakerSettings, Ending, State
-from fallbacks.ladder import Degraded, Rung
+from fallbacks.ladder import Choice, Degraded, Rung
 from fallbacks.runner import Run, Runner
 from tests.virtual import MS, S, VirtualExecutor, VirtualLoop, run
 
@@ -29,9 +29,7 @@ class Stage:
         self.endings: list[Ending] = []
         self.fails = False
         self.executor = VirtualExecutor(loop, max_jobs, lambda job: self.duration_ns, wake_ns=0)
-        self.runner = Runner[str, str](
-            self.executor, loop.clock, lambda key, value: self.landed.append((key, value))
-        )
+        self.runner = Runner[str, str](self.executor, loop.clock)
         self.rung = Rung("large", CostEstimate(10 * MS, 10 * MS), Breaker(BreakerSettings(), Random(0)), True)
 
     def call(self, key: str) -> str:
@@ -44,7 +42,11 @@ class Stage:
         now_ns = self.loop.clock.now_ns()
         permit = self.rung.breaker.acquire(now_ns)
         assert permit is not None
-        return await self.runner.run(key, self.rung, permit, lambda: self.call(key), now_ns + int(within_ms * MS))
+        choice = Choice(self.rung, permit, now_ns + int(within_ms * MS))
+        return await self.runner.run(key, choice, lambda: self.call(key), self.land)
+
+    def land(self, key: str, value: str) -> None:
+        self.landed.append((key, value))
 
     def calls_seen(self) -> tuple[int, int, int]:
         """Calls, failed and slow ones, as the breaker counted them."""
@@ -76,7 +78,8 @@ def test_the_cost_is_learned() -> None:
     async def scenario(stage: Stage) -> None:
         stage.duration_ns = 40 * MS
         await stage.run("a", 50)
-        assert stage.rung.cost.p99.value_ns > P99_NS
+        await stage.run("b", 50)
+        assert stage.rung.cost.p99_ns(stage.loop.clock.now_ns()) > P99_NS
 
     play(scenario)
 
@@ -175,7 +178,7 @@ def test_equal_keys_on_different_rungs_do_not_meet() -> None:
     async def scenario(stage: Stage) -> None:
         other = Rung("other", stage.rung.cost, Breaker(BreakerSettings(), Random(0)), True)
         found = await asyncio.gather(
-            stage.run("same", 100), stage.runner.run("same", other, 0, lambda: "else", 100 * MS)
+            stage.run("same", 100), stage.runner.run("same", Choice(other, 0, 100 * MS), lambda: "else")
         )
         assert [each.value for each in found] == ["SAME", "else"]
 

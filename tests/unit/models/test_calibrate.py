@@ -48,14 +48,22 @@ def test_the_threshold_keeps_what_is_right_often_enough() -> None:
     confidence = np.linspace(1, 0, 100, dtype=np.float32)
     correct = np.arange(100) < 76
     # 76 right of the first 80 is exactly 95 %.
-    assert calibrate.fit_threshold(confidence, correct) == pytest.approx(confidence[79], abs=1e-4)
+    assert (confidence >= calibrate.fit_threshold(confidence, correct)).sum() == 80
+
+
+def test_the_threshold_is_never_above_the_confidence_it_was_set_at() -> None:
+    for last in np.random.default_rng(3).uniform(0.2, 0.8, 200).astype(np.float32):
+        confidence = np.array([0.9, last, 0.1, 0.05], np.float32)
+        threshold = calibrate.fit_threshold(confidence, np.array([True, True, False, False]))
+        assert last - 1e-4 < threshold <= last
+        assert threshold == pytest.approx(round(threshold, 4), abs=1e-12)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10])
 def test_the_threshold_of_a_poor_model_refuses_half_at_most(count: int) -> None:
     confidence = np.linspace(0.9, 0.1, count, dtype=np.float32)
     threshold = calibrate.fit_threshold(confidence, np.zeros(count, np.bool_))
-    assert (confidence >= threshold - 1e-4).mean() >= 0.5
+    assert (confidence >= threshold).mean() >= 0.5
 
 
 def test_the_threshold_is_none_where_all_is_right_or_nothing_known() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def classifier(trained: Path) -> Classifier:
     manifest = read_manifest(trained)
-    return Classifier(manifest.labels, manifest.rung("small"), trained)
+    return Classifier(manifest.labels, manifest.rungs[0], trained)
 
 
 def test_predict_knows_what_it_was_taught(classifier: Classifier) -> None:

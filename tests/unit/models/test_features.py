@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import time
 import numpy as np
 import pytest
 from hypothesis import given
@@ -103,3 +104,31 @@ def test_neighbours_differ() -> None:
     words = [counter._learn(word)[0] for word in ("card", "cart", "care", "carp", "card1", "card2")]
     assert len({word >> 17 for word in words}) == len(words)
     assert all(abs(a - b) > 1_000 for a, b in pairwise(sorted(words)))
+
+
+HOSTILE = {
+    "marks, two kinds": "a" + "\u0301\u0316" * 8_000,
+    "marks in order": "a" + "\u0301" * 8_000 + "\u0323" * 8_000,
+    "eighteenfold": "\ufdfa" * 2_048,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_text_costs_hardly_more_than_a_plain_one(text: str) -> None:
+    """As a ratio of CPU: NFKC is quadratic in runs of marks, and grows some characters eighteenfold."""
+    plain = "ä ö ü ß é " * (len(text) // 10)
+
+    def least_ns(each: str) -> int:
+        spent = []
+        for _ in range(5):
+            began_ns = time.thread_time_ns()
+            normalise(each)
+            spent.append(time.thread_time_ns() - began_ns)
+        return min(spent)
+
+    assert least_ns(text) < 60 * least_ns(plain)
+
+
+def test_a_few_marks_are_kept_and_a_pile_of_them_is_cut() -> None:
+    assert normalise("e\u0301") == "é"
+    assert len(normalise("x" + "\u0316" * 100)) == 31

@@ -30,7 +30,7 @@ def test_a_loaded_rung_answers_and_knows_its_cost(trained: Path) -> None:
 
 def test_several_rungs_in_the_manifests_order(models_dir: Path) -> None:
     manifest = read_manifest(models_dir)
-    small = manifest.rung("small")
+    (small,) = manifest.rungs
     write_manifest(models_dir, replace(manifest, rungs=(small, replace(small, name="large"))))
     assert list(registry.load(models_dir).rungs) == ["small", "large"]
 

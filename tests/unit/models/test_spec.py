@@ -34,12 +34,6 @@ def test_the_version_tells_plans_apart_by_what_decides_answers(trained: Path) ->
     assert len({plan.plan_version for plan in (manifest, hotter, other, renamed)}) == 4
 
 
-def test_a_rung_by_name(trained: Path) -> None:
-    assert read_manifest(trained).rung("small").file == "small.onnx"
-    with pytest.raises(KeyError):
-        read_manifest(trained).rung("huge")
-
-
 def _without_seed(content: dict[str, Any]) -> None:
     del content["seed"]
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from models import registry, train
-from models.errors import DataError
+from models import quantize, registry, train
+from models.errors import DataError, QualityRefused
 from models.spec import read_manifest
+from models.table import Table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ def test_the_same_seed_gives_the_same_files(trained: Path, examples: list[tuple[
 
 def test_what_the_manifest_says(trained: Path, examples: list[tuple[str, str]]) -> None:
     manifest = read_manifest(trained)
-    rung = manifest.rung("small")
+    rung = manifest.rungs[0]
     assert manifest.labels == ("card_lost", "oos", "top_up", "transfer")
     assert (manifest.seed, manifest.rows) == (1, len(examples))
     assert rung.accuracy > 0.9
@@ -53,7 +54,8 @@ def test_rows_given_to_validate_on_are_used(examples: list[tuple[str, str]], tmp
     wrong = {"card_lost": "transfer", "transfer": "top_up", "top_up": "card_lost", "oos": "oos"}
     swapped = [(text, wrong[route]) for text, route in examples]
     assert train.train(examples, tmp_path, validation=examples).rungs[0].accuracy == 1
-    assert train.train(examples, tmp_path, validation=swapped).rungs[0].accuracy == 0
+    with pytest.raises(QualityRefused, match=r"small: right on 0\.0 % of 72 held-out rows; .*'card_lost'.* 33\.3 %"):
+        train.train(examples, tmp_path, validation=swapped)
 
 
 def test_a_second_rung(examples: list[tuple[str, str]], tmp_path: Path) -> None:
@@ -68,6 +70,35 @@ def test_progress_is_told(examples: list[tuple[str, str]], tmp_path: Path) -> No
     train.train(examples, tmp_path, progress=lambda *call: calls.append(call), validation=examples)
     assert [done for _, done, _ in calls] == list(range(1, len(calls) + 1))
     assert {(stage, total) for stage, _, total in calls} == {("train small", len(calls))}
+
+
+def test_progress_over_all_folds_runs_once_from_nothing_to_all(examples: list[tuple[str, str]], tmp_path: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+    train.train(examples, tmp_path, progress=lambda *call: calls.append(call))
+    checks = [(done, total) for stage, done, total in calls if stage == "check small"]
+    assert [done for done, _ in checks] == list(range(1, len(checks) + 1))
+    assert {total for _, total in checks} == {len(checks)}
+
+
+def test_texts_that_tell_nothing_of_their_routes_are_refused(tmp_path: Path) -> None:
+    rows = [("the same words for everyone", route) for route in ("a", "a", "b") for _ in range(20)]
+    with pytest.raises(QualityRefused, match="always 'a'"):
+        train.train(rows, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_graph_that_computes_something_else_is_refused(
+    examples: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = quantize.write_int8
+
+    def write_wrong(table: Table, path: Path) -> None:
+        write(Table(rows=table.rows, head=table.head, bias=np.roll(table.bias + 0.1, 1)), path)
+
+    monkeypatch.setattr(quantize, "write_int8", write_wrong)
+    with pytest.raises(QualityRefused, match=r"small\.onnx: .* other logits than the trained table"):
+        train.train(examples, tmp_path, validation=examples)
+    assert not (tmp_path / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(

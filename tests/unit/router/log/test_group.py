@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -91,6 +92,36 @@ def test_records_appended_together_are_written_together() -> None:
     drive(scenario)
 
 
+class LateDeque(deque[tuple[int, asyncio.Future[None]]]):
+    """Appends only after the writer has made everything durable and looked for whom to tell."""
+
+    def __init__(self, store: ScriptedStore) -> None:
+        super().__init__()
+        self._store = store
+        self._looked = threading.Event()
+
+    def __len__(self) -> int:
+        self._looked.set()
+        return super().__len__()
+
+    def append(self, waiter: tuple[int, asyncio.Future[None]]) -> None:
+        self._looked.clear()
+        self._store.gate.set()
+        assert self._looked.wait(WITHIN_S)
+        super().append(waiter)
+
+
+def test_a_commit_that_comes_in_just_after_its_group_was_settled_is_told() -> None:
+    async def scenario(log: GroupLog, store: ScriptedStore) -> None:
+        log._waiters = LateDeque(store)
+        store.gate.clear()
+        log.append(record(0))
+        await attempted(store)
+        await log.commit()
+
+    drive(scenario)
+
+
 def test_a_record_is_written_without_anyone_asking() -> None:
     async def scenario(log: GroupLog, store: ScriptedStore) -> None:
         for number in range(3):  # the writer falls asleep in between
@@ -145,9 +176,9 @@ def test_a_failing_store_is_said_once_and_loses_only_what_the_full_queue_counts(
 
     store = drive(scenario, queue=10)
     assert [r for group in store.groups for r in group] == [record(number) for number in range(10)]
-    told = [line for line in caplog.messages if "database or disk is full" in line]
-    assert len(told) == 1
-    assert caplog.messages.count("decisions are logged again") == 1
+    assert caplog.messages.count("log_failing") == caplog.messages.count("log_recovered") == 1
+    failing = caplog.records[caplog.messages.index("log_failing")]
+    assert vars(failing)["why"] == "database or disk is full"
 
 
 def test_the_writer_outlives_what_nobody_foresaw() -> None:
@@ -177,7 +208,7 @@ def test_a_store_that_can_not_delete_still_writes(caplog: pytest.LogCaptureFixtu
         await log.close()
 
     asyncio.run(asyncio.wait_for(main(), WITHIN_S))
-    assert caplog.messages.count("old decisions can't be deleted: page 7 is damaged") == 1
+    assert [vars(line)["why"] for line in caplog.records if line.message == "log_tidy_failed"] == ["page 7 is damaged"]
 
 
 def test_what_can_not_be_encoded_counts_as_dropped() -> None:
@@ -190,7 +221,7 @@ def test_what_can_not_be_encoded_counts_as_dropped() -> None:
     drive(scenario)
 
 
-def test_closing_over_a_failing_store_ends_and_counts_the_rest() -> None:
+def test_closing_over_a_failing_store_ends_and_counts_the_rest(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(log: GroupLog, store: ScriptedStore) -> None:
         store.error = LogUnavailable("gone")
         for number in range(3):
@@ -205,6 +236,8 @@ def test_closing_over_a_failing_store_ends_and_counts_the_rest() -> None:
             await log.get(name(1))
 
     drive(scenario)
+    lost = caplog.records[caplog.messages.index("log_lost_at_close")]
+    assert (vars(lost)["records"], vars(lost)["why"]) == (3, "gone")
 
 
 def test_a_store_that_is_down_on_purpose_recovers() -> None:

@@ -29,7 +29,7 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
     [
         ({"qeue": 1}, "qeue"),
         ({"queue": 0}, r"\$\.queue"),
-        ({"commit_interval_ms": 51}, "commit_interval_ms"),
+        ({"commit_interval_ms": 21}, "commit_interval_ms"),
         ({"durability": "always"}, "durability"),
         ({"retention_days": 0.0}, "retention_days"),
         ({"path": ""}, "path"),

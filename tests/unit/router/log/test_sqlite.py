@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +19,13 @@ DAY_NS = 86_400_000_000_000
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "new folder" / "takt.sqlite"
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 def opened(path: Path, clock: ManualClock | SystemClock | None = None, **more: int) -> SqliteStore:
@@ -81,6 +90,48 @@ def test_old_records_are_deleted_in_small_batches(path: Path) -> None:
     assert store.find(name(699)) is None
     assert store.find(name(700)) is not None
     store.close()
+
+
+def test_a_clock_that_was_ahead_keeps_nothing_behind_it(path: Path) -> None:
+    clock = ManualClock()
+    store = opened(path, clock, retention_days=1)
+    ahead_ns = clock.wall_ns() + 1_000 * DAY_NS
+    store.write([record(number, at_ns=ahead_ns) for number in range(1200)])
+    store.write([record(number, at_ns=clock.wall_ns()) for number in range(1200, 2000)])
+    clock.advance(DAY_NS + 1)
+    store.write([record(2000, at_ns=clock.wall_ns())])
+    for _ in range(2):
+        for _ in range(10):
+            if not store.tidy():
+                break
+        else:
+            pytest.fail("tidy has no end")
+    assert store.find(name(1200)) is None
+    assert count(path) == 1200 + 1  # what a clock in the future wrote may be of this minute
+    store.close()
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_only_the_owner_can_read_what_customers_wrote(path: Path) -> None:
+    store = opened(path)
+    store.write([record(1)])
+    files = sorted(path.parent.iterdir())
+    assert [file.name for file in files] == ["takt.sqlite", "takt.sqlite-shm", "takt.sqlite-wal"]
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3
+    store.close()
+
+
+def test_a_record_that_can_not_be_read_is_named(path: Path) -> None:
+    store = opened(path)
+    store.write([record(1), record(2)])
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE decisions SET record = x'c1' WHERE decision_id = ?", (name(1),))
+        connection.commit()
+    reader = SqliteStore(settings(path), SystemClock())
+    with pytest.raises(LogRefused, match=name(1)):
+        reader.find(name(1))
+    assert reader.find(name(2)) == record(2)
 
 
 def test_the_oldest_go_when_all_are_too_many(path: Path) -> None:

@@ -28,7 +28,9 @@ def spec(*keywords: str, when: str | None = None, confidence: float = 0.5) -> Ru
 
 
 def request(text: str, **fields: object) -> Request:
-    return Request(Interaction(text=text, **fields), budget_ms=50.0)  # type: ignore[arg-type]
+    request = Request(Interaction(text=text, **fields), budget_ms=50.0)  # type: ignore[arg-type]
+    request.read()
+    return request
 
 
 def matched(built: Point, asked: Request) -> str | None:

@@ -63,18 +63,14 @@ def test_an_exception_stays_on_its_line() -> None:
 
 
 def test_extra_facts_cannot_replace_the_own_fields() -> None:
-    record = logging.makeLogRecord(
-        {"msg": "true", "name": "n", "levelname": "INFO", "event": "forged", "ts": "never"}
-    )
+    record = logging.makeLogRecord({"msg": "true", "name": "n", "levelname": "INFO", "event": "forged", "ts": "never"})
     line = json.loads(JsonFormatter().format(record))
     assert line["event"] == "true"
     assert line["ts"] != "never"
 
 
 def test_text_is_for_people_and_values_cannot_forge_a_line() -> None:
-    record = logging.makeLogRecord(
-        {"msg": "slow", "levelname": "WARNING", "took_ms": 5, "text": "a\nERROR forged"}
-    )
+    record = logging.makeLogRecord({"msg": "slow", "levelname": "WARNING", "took_ms": 5, "text": "a\nERROR forged"})
     line = TextFormatter().format(record)
     assert line.endswith(r"WARNING slow took_ms=5 text='a\nERROR forged'")
     assert "\n" not in line
@@ -153,6 +149,17 @@ def test_a_blocked_stream_stops_nobody_and_the_loss_is_told() -> None:
     assert events == [
         ("first", None), ("log_lines_dropped", 7), ("queued 0", None), ("queued 1", None), ("queued 2", None),
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("root")
+def test_lost_lines_are_known_to_whoever_asks() -> None:
+    assert logs.lines_dropped_total() == 0
+    stream = io.StringIO()
+    handler = logs.configure("info", "json", stream)
+    stream.close()
+    LOG.info("nobody listens")
+    handler.close()
+    assert logs.lines_dropped_total() == 1
 
 
 def test_a_closed_reader_is_counted() -> None:

@@ -125,13 +125,65 @@ class Gate(SpanExporter):
 
 def test_a_full_queue_drops_whole_requests_and_counts_them() -> None:
     gate = Gate()
-    export = SpanExport(gate, "1.0", Random(2), max_spans=10)
+    export = SpanExport(gate, "1.0", Random(2), max_requests=3)
     answers = [export.export(request(parse=1, infer=1)) for _ in range(5)]
     assert answers == [True, True, True, False, False]
-    assert (export.queued, export.dropped_total) == (9, 2)
+    assert (export.queued, export.dropped_total) == (3, 2)
     gate.opened.set()
     assert export.close()
     assert (export.queued, export.failed_total) == (0, 0)
+
+
+def test_what_is_being_exported_still_takes_its_room() -> None:
+    gate = Gate()
+    export = SpanExport(gate, "1.0", Random(2), max_requests=3)
+    assert export.export(request(parse=1))
+    assert gate.entered.wait(30)
+    assert [export.export(request(parse=1)) for _ in range(3)] == [True, True, False]
+    gate.opened.set()
+    assert export.close()
+
+
+class Witness(Random):
+    """Remembers who asked for ids."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.asked_by: set[str] = set()
+
+    def getrandbits(self, k: int) -> int:
+        self.asked_by.add(threading.current_thread().name)
+        return super().getrandbits(k)
+
+
+def test_spans_are_built_in_the_exporters_thread() -> None:
+    memory, witness = InMemorySpanExporter(), Witness()
+    export = SpanExport(memory, "1.0", witness)
+    export.export(request(parse=1))
+    assert export.close()
+    assert len(memory.get_finished_spans()) == 2
+    assert witness.asked_by == {"takt-spans"}
+
+
+class Broken(Gate):
+    """Raises once."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if not self.entered.is_set():
+            self.entered.set()
+            raise OSError("gone")
+        return SpanExportResult.SUCCESS
+
+
+def test_an_exporter_that_raises_costs_its_batch_only(caplog: pytest.LogCaptureFixture) -> None:
+    broken = Broken()
+    export = SpanExport(broken, "1.0", Random(2))
+    export.export(request(parse=1))
+    assert broken.entered.wait(30)
+    export.export(request(parse=1))
+    assert export.close()
+    assert (export.queued, export.failed_total) == (0, 1)
+    assert caplog.messages == ["spans_export_failed"]
 
 
 def test_what_the_endpoint_refuses_is_counted_in_requests() -> None:
@@ -146,7 +198,7 @@ def test_what_the_endpoint_refuses_is_counted_in_requests() -> None:
 
 def test_closing_does_not_wait_for_an_endpoint_that_hangs() -> None:
     gate = Gate()
-    export = SpanExport(gate, "1.0", Random(2), max_spans=4)
+    export = SpanExport(gate, "1.0", Random(2))
     export.export(request(parse=1))
     assert not export.close(timeout_s=0.05)
     assert gate.closed.is_set()
@@ -155,7 +207,5 @@ def test_closing_does_not_wait_for_an_endpoint_that_hangs() -> None:
 def test_a_missing_exporter_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter", None)
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(
-        ExporterMissingError, match=r"otlp_endpoint = \"http://collector:4318\".*takt\[otlp\]"
-    ):
+    with pytest.raises(ExporterMissingError, match=r"otlp_endpoint = \"http://collector:4318\".*takt\[otlp\]"):
         open_export("http://collector:4318", "1.0", Random(1))

@@ -87,9 +87,7 @@ def test_folded_values_are_reported(metrics: Metrics) -> None:
 
 def test_openmetrics_when_asked_for(metrics: Metrics) -> None:
     metrics.set_info("1.0", 'quote " and \\ and\nline')
-    page, content_type = Exposition(metrics).render(
-        "application/openmetrics-text; version=1.0.0,text/plain;q=0.5"
-    )
+    page, content_type = Exposition(metrics).render("application/openmetrics-text; version=1.0.0,text/plain;q=0.5")
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name: family for family in parse_openmetrics(page.decode())}  # type: ignore[no-untyped-call]
     assert families["takt_requests"].type == "counter"

@@ -16,9 +16,7 @@ def stages(**ns: int) -> list[int]:
 def test_a_decision_counts_once_in_each_place() -> None:
     metrics = Metrics()
     for met in (True, True, False):
-        metrics.observe_decision(
-            "interactions", "small", "none", "model", 4 * MS, met, stages(infer=3 * MS, parse=MS)
-        )
+        metrics.observe_decision("interactions", "small", "none", "model", 4 * MS, met, stages(infer=3 * MS, parse=MS))
     assert metrics.requests.child("interactions", "small", "none", "model").value == 3
     assert metrics.budget_met.child("interactions").value == 2
     assert metrics.budget_missed.child("interactions").value == 1
@@ -53,6 +51,14 @@ def test_an_undeclared_rung_is_counted_as_other() -> None:
     metrics = Metrics()
     metrics.observe_decision("interactions", "huge", "none", "model", MS, True, stages(infer=MS))
     assert metrics.requests.child("interactions", "other", "none", "model").value == 1
+
+
+def test_codes_of_refusals_are_bounded() -> None:
+    refused = Metrics().refused
+    for number in range(100):
+        refused.child(f"code-{number}").inc()
+    assert len(refused.children) == 61
+    assert refused.child("other").value == 40
 
 
 def test_a_new_plan_replaces_the_info_line() -> None:

@@ -22,8 +22,7 @@ def test_what_went_wrong_is_kept(why: str) -> None:
 def test_a_share_of_the_rest_is_kept() -> None:
     keeper = SpanKeeper(0.01, Random(1))
     kept = sum(
-        keeper.keep(now, late=False, degraded=False, failed=False)
-        for now in range(0, 1_000 * SECOND, SECOND // 10)
+        keeper.keep(now, late=False, degraded=False, failed=False) for now in range(0, 1_000 * SECOND, SECOND // 10)
     )
     assert 70 <= kept <= 130
     assert keeper.limited_total == 0
@@ -40,9 +39,7 @@ def test_the_same_seed_keeps_the_same() -> None:
 def test_an_overload_does_not_buy_a_trace_for_each_request() -> None:
     keeper = SpanKeeper(0.01, Random(1))
     per_s = 4_000
-    kept = [
-        keeper.keep(n * SECOND // per_s, late=True, degraded=True, failed=False) for n in range(10 * per_s)
-    ]
+    kept = [keeper.keep(n * SECOND // per_s, late=True, degraded=True, failed=False) for n in range(10 * per_s)]
     assert sum(kept[:per_s]) <= 2 * MOST_PER_S
     assert sum(kept[per_s:]) == pytest.approx(9 * MOST_PER_S, abs=2)
     assert keeper.limited_total == len(kept) - sum(kept)
