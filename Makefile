@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Twice quiet: errors only, no warnings.
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
 EXAMPLE := examples/bank
 SEEDS ?= 500
 
@@ -22,11 +24,13 @@ simulate: $(VENV)/.test ## the simulations under virtual time, with SEEDS seeds 
 
 nightly: $(VENV)/.test ## the large counts: 10,000 simulation seeds, 20 kills, the crash and soak runs
 	TAKT_SEEDS=10000 $(BIN)/python -m pytest tests/simulation --timeout 7200
-	TAKT_KILLS=20 $(BIN)/python -m pytest tests/integration/test_log_crash.py --timeout 600
+	TAKT_LOG_CRASHES=20 $(BIN)/python -m pytest tests/integration/test_log_crash.py --timeout 600
+	$(BIN)/python -m tests.bench.crash
 	$(BIN)/python -m tests.bench.soak --minutes 10
 
 bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in the same run
 	$(BIN)/python -m tests.bench.decision_cost
+	$(BIN)/python -m tests.bench.decision_profile
 	$(BIN)/python -m tests.bench.http_layer
 	$(BIN)/python -m tests.bench.metric_cost
 	$(BIN)/python -m tests.bench.log_append
@@ -51,16 +55,16 @@ clean: ## remove what was installed and made, models and logs of the example inc
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Takt needs Python 3.11 or newer; name one with make PYTHON=python3.11 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.run: $(VENV)/bin/python setup.cfg constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]'
+	$(INSTALL) -e '.[train]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/bin/python setup.cfg constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(INSTALL) -e '.[test]'
 	touch $@ $(VENV)/.run
 
-$(EXAMPLE)/models/manifest.json: $(VENV)/.run $(wildcard $(EXAMPLE)/*.csv) $(EXAMPLE)/routes.toml
+# Order only: models that are there are never replaced. After a change of the utterances: takt train.
+$(EXAMPLE)/models/manifest.json: | $(VENV)/.run
 	$(BIN)/takt train -c $(EXAMPLE)/takt.toml --out $(EXAMPLE)/models
-	touch $@

@@ -28,12 +28,12 @@ class BudgetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     default_ms: Annotated[
         float, msgspec.Meta(gt=0, le=60_000, description="budget of a request that states none, ms")
     ] = 50.0
-    max_ms: Annotated[
-        float, msgspec.Meta(gt=0, le=60_000, description="a stated budget is cut to this, ms")
-    ] = 1_000.0
+    max_ms: Annotated[float, msgspec.Meta(gt=0, le=60_000, description="a stated budget is cut to this, ms")] = 1_000.0
     net_reserve_ms: Annotated[
         float,
-        msgspec.Meta(ge=0, le=1_000, description="kept back for the way to the client, ms; a tenth of the budget at most"),
+        msgspec.Meta(
+            ge=0, le=1_000, description="kept back for the way to the client, ms; a tenth of the budget at most"
+        ),
     ] = 1.0
 
 

@@ -52,6 +52,4 @@ class Ledger:
 
     def stages_ms(self) -> dict[str, float]:
         """Milliseconds by stage, only the stages that were entered, rounded to a microsecond."""
-        return {
-            name: (ns + 500) // 1_000 / 1_000 for name, ns in zip(STAGES, self.stages_ns, strict=True) if ns
-        }
+        return {name: (ns + 500) // 1_000 / 1_000 for name, ns in zip(STAGES, self.stages_ns, strict=True) if ns}

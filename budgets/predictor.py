@@ -27,7 +27,16 @@ _TAIL_MARGIN = 1.3
 class CostEstimate:
     """Median and 99th percentile of one step's cost. Not thread safe. Cost: 0.5 us an observation."""
 
-    __slots__ = ("_count", "_current", "_p50_ns", "_p99_ns", "_previous", "_profile_p50_ns", "_profile_p99_ns", "_until_ns")
+    __slots__ = (
+        "_count",
+        "_current",
+        "_p50_ns",
+        "_p99_ns",
+        "_previous",
+        "_profile_p50_ns",
+        "_profile_p99_ns",
+        "_until_ns",
+    )
 
     def __init__(self, p50_ns: float, p99_ns: float) -> None:
         """Start from the profile that a warm-up measured."""

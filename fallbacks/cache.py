@@ -22,7 +22,8 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Answers of the best rung, kept for equal texts."""
 
     entries: Annotated[
-        int, msgspec.Meta(ge=0, le=10_000_000, description="answers kept, least recently used out first; 0 turns it off")
+        int,
+        msgspec.Meta(ge=0, le=10_000_000, description="answers kept, least recently used out first; 0 turns it off"),
     ] = 10_000
     fresh_s: Annotated[
         float, msgspec.Meta(ge=0, le=31_536_000, description="an answer this young is served at once, s")

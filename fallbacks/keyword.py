@@ -39,6 +39,9 @@ class KeywordIndex:
             else:
                 self._by_word.setdefault(words[0], []).append((words, is_prefix, owner))
         self._prefix_lengths = sorted({len(prefix) for prefix in self._by_prefix})
+        # Most words begin like no prefix at all.
+        self._shortest = min(self._prefix_lengths, default=0)
+        self._beginnings = {prefix[: self._shortest] for prefix in self._by_prefix}
         # Words are Zipfian, and nearly none of them begins anything: what a word leads to is looked up once.
         self._seen: dict[str, _Leads | None] = {}
 
@@ -59,9 +62,10 @@ class KeywordIndex:
 
     def _look_up(self, word: str) -> _Leads | None:
         """What a word leads to; remembered, unless it is longer than words are."""
-        phrases = self._by_word.get(word, [])
-        beginnings = (word[:length] for length in self._prefix_lengths if length <= len(word))
-        owners = [owner for beginning in beginnings for owner in self._by_prefix.get(beginning, ())]
+        phrases, owners = self._by_word.get(word, []), []
+        if word[: self._shortest] in self._beginnings:
+            for length in self._prefix_lengths:
+                owners += self._by_prefix.get(word[:length], []) if length <= len(word) else []
         leads = _Leads(phrases, owners) if phrases or owners else None
         if len(word) <= _SEEN_CHARS:
             if len(self._seen) >= _SEEN_WORDS:

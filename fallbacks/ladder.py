@@ -80,18 +80,18 @@ def choose(
     """
     for at in range(len(skips), len(rungs)):
         rung = rungs[at]
-        cost_ns, wait_ns, until_ns = rung.cost.p99_ns(now_ns), 0, commit_ns
+        cost_ns, wait_ns, overdue_ns, until_ns = rung.cost.p99_ns(now_ns), 0, 0, commit_ns
         if rung.needs_executor:
-            wait_ns = line.wait_ns(now_ns)
+            wait_ns, overdue_ns = line.wait_ns(now_ns), line.overdue_ns(now_ns)
             # A call that has overrun is likely to run as long again: the best guess without a model of the tail, and
             # it makes a stalled rung too dear within one budget.
-            cost_ns = max(cost_ns, 2 * line.overdue_ns(now_ns))
+            cost_ns = max(cost_ns, 2 * overdue_ns)
             # Waiting may be in vain, so it ends while the next rung, which runs inline, still fits.
             until_ns -= hop_ns + (rungs[at + 1].cost.p99_ns(now_ns) if at + 1 < len(rungs) else 0)
-        if now_ns + cost_ns > until_ns:
-            skips.append(Skip(rung.name, Degraded.BUDGET))
-        elif now_ns + wait_ns + cost_ns > until_ns:
-            skips.append(Skip(rung.name, Degraded.OVERLOAD))
+        if now_ns + wait_ns + cost_ns > until_ns:
+            # Behind a call that drags, it is the rung that is too slow, not the others that are too many.
+            fits_alone = now_ns + cost_ns <= until_ns and not overdue_ns
+            skips.append(Skip(rung.name, Degraded.OVERLOAD if fits_alone else Degraded.BUDGET))
         elif (permit := rung.breaker.acquire(now_ns)) is None:
             skips.append(Skip(rung.name, Degraded.BREAKER))
         else:

@@ -35,12 +35,12 @@ class Classifier:
 
     __slots__ = ("_features", "_session", "_sharpness", "labels", "spec")
 
-    def __init__(self, labels: tuple[str, ...], spec: RungManifest, models_dir: Path, threads: int = 1) -> None:
-        """Load the graph of `spec`. Raises: BadFile: unusable, or made for another number of labels."""
+    def __init__(self, labels: tuple[str, ...], spec: RungManifest, models_dir: Path, graph: bytes) -> None:
+        """Load `graph`, what the file of `spec` holds. Raises: BadFile: unusable, or for another number of labels."""
         self.labels = labels
         self.spec = spec
         self._features = Features(spec.features)
-        self._session = Session(models_dir / spec.file, threads)
+        self._session = Session(models_dir / spec.file, graph)
         self._sharpness = np.float32(1 / spec.temperature)
         if self._session.labels != len(labels):
             raise errors.BadFile(
@@ -60,11 +60,10 @@ class Classifier:
         labels = self.labels
         if logits.shape != (len(labels),):
             raise errors.BadOutput(f"{self.spec.name}: shape {logits.shape} where ({len(labels)},) was expected")
-        highest = float(np.maximum.reduce(logits))
-        if not isfinite(highest - float(np.minimum.reduce(logits))):
+        if not isfinite(sum(logits.tolist())):
             raise errors.BadOutput(f"{self.spec.name}: logits are not finite")
-        shares = np.exp((logits - highest) * self._sharpness)
-        total = float(np.add.reduce(shares))
-        order = shares.argsort()[: -_ALTERNATIVES - 2 : -1].tolist()
-        best, *others = [(labels[i], float(shares[i]) / total) for i in order]
+        shares = np.exp((logits - np.maximum.reduce(logits)) * self._sharpness).tolist()
+        total = sum(shares)
+        order = logits.argsort()[: -_ALTERNATIVES - 2 : -1].tolist()
+        best, *others = [(labels[i], shares[i] / total) for i in order]
         return Prediction(best[0], best[1], tuple(others))

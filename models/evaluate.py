@@ -69,8 +69,8 @@ def evaluate(models_dir: Path, rows: Sequence[tuple[str, str]]) -> Report:
     rungs = {}
     for name, rung in loaded.rungs.items():
         spec = rung.classifier.spec
-        registry.verify(models_dir / spec.fp32_file, spec.fp32_sha256)
-        fp32 = Classifier(labels, msgspec.structs.replace(spec, file=spec.fp32_file), models_dir)
+        graph = registry.verify(models_dir / spec.fp32_file, spec.fp32_sha256)
+        fp32 = Classifier(labels, msgspec.structs.replace(spec, file=spec.fp32_file), models_dir, graph)
         p50_ns, p99_ns = registry.measure(rung.classifier, texts)
         served = score(_logits(rung.classifier, texts), truth, labels, spec.temperature)
         whole = score(_logits(fp32, texts), truth, labels, spec.temperature)

@@ -1,7 +1,7 @@
 """One thread that runs model calls one after the other, off the event loop.
 
 The thread only runs jobs; the line of jobs belongs to the event loop, which learns of each end by
-`call_soon_threadsafe` (21 us against 40-60 for `run_in_executor`; docs/how-it-works.md).
+`call_soon_threadsafe` (about 20 us against 40-60 for `run_in_executor`; docs/how-it-works.md).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NICENESS = 5
 
 
 class ThreadExecutor:
-    """A bounded line and one daemon thread. `submit`, `wait_ns` and `close` are for the event loop's thread only."""
+    """A bounded line and one daemon thread. `submit` and `wait_ns` are for the event loop's thread only."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, max_jobs: int) -> None:
         self._loop = loop

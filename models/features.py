@@ -9,6 +9,7 @@ from __future__ import annotations
 import string
 import unicodedata
 from array import array
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -48,7 +49,7 @@ def normalise(text: str) -> str:
 
 
 def _stream_safe(text: str) -> str:
-    """`text` with runs of combining marks cut to 30 (UAX #15, stream-safe format): NFKC is quadratic in their length."""
+    """`text` with runs of combining marks cut to 30 (UAX #15, stream-safe format): NFKC is quadratic in them."""
     kept, run = [], 0
     for char in text:
         run = run + 1 if unicodedata.combining(char) else 0
@@ -80,7 +81,7 @@ class Features:
     def __init__(self, spec: FeatureSpec) -> None:
         """Start with an empty cache."""
         self._spec = spec
-        self._known: dict[str, tuple[int, int, bytes]] = {}
+        self._known: OrderedDict[str, tuple[int, int, bytes]] = OrderedDict()
 
     def ids(self, text: str) -> NDArray[np.int32]:
         """Ids of the n-grams of `text`, repeated as they occur; raw or normalised text gives the same.
@@ -123,7 +124,7 @@ class Features:
         found = hashed, _hash(b"/" + word[:_STEM].encode()), ids.tobytes()
         if len(word) <= _CACHED_WORD_CHARS:
             if len(self._known) >= _CACHED_WORDS:
-                self._known.pop(next(iter(self._known)))
+                self._known.popitem(last=False)  # of a plain dict the first key is found in O(size)
             self._known[word] = found
         return found
 

@@ -56,7 +56,7 @@ class LoadedModels(Struct, frozen=True, kw_only=True):
     rungs: dict[str, LoadedRung]
 
 
-def load(models_dir: Path, threads: int = 1) -> LoadedModels:
+def load(models_dir: Path) -> LoadedModels:
     """Load and warm up every rung of `models_dir`.
 
     Raises: ManifestError, BadFile, BadOutput: with the file and what to do about it.
@@ -64,8 +64,8 @@ def load(models_dir: Path, threads: int = 1) -> LoadedModels:
     manifest = read_manifest(models_dir)
     rungs = {}
     for spec in manifest.rungs:
-        verify(models_dir / spec.file, spec.sha256)
-        classifier = Classifier(manifest.labels, spec, models_dir, threads)
+        graph = verify(models_dir / spec.file, spec.sha256)
+        classifier = Classifier(manifest.labels, spec, models_dir, graph)
         p50_ns, p99_ns = warm_up(classifier, models_dir)
         rungs[spec.name] = LoadedRung(classifier=classifier, p50_ns=p50_ns, p99_ns=p99_ns)
     return LoadedModels(manifest=manifest, rungs=rungs)

@@ -30,19 +30,17 @@ class Session:
 
     __slots__ = ("_lengths", "_ones", "_session", "labels")
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        """Load `path`. Raises: BadFile: it is no graph of this kind."""
+    def __init__(self, path: Path, graph: bytes) -> None:
+        """Load the content of `path`, which has been verified. Raises: BadFile: it is no graph of this kind."""
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
         options.enable_mem_pattern = False  # shapes differ from text to text
         try:
-            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             names = [each.name for each in self._session.get_inputs()]
             shape = self._session.get_outputs()[0].shape
-        except OSError as error:
-            raise errors.BadFile(path, f"cannot be read ({error.strerror})") from error
         except Exception as error:  # onnxruntime's errors have no common class but this
             raise errors.BadFile(path, f"not a graph that can be run ({error})") from error
         if names != ["ids", "member", "length"] or len(shape) != 2 or not isinstance(shape[1], int):  # noqa: PLR2004

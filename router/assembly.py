@@ -7,6 +7,7 @@ import hashlib
 import logging
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,8 +27,10 @@ from router.faults import Faults
 from router.log import GroupLog, MemoryLog, SqliteStore, StoreFault
 from router.pipeline import Key, Pipeline
 from router.policy.errors import PolicyError
+from router.policy.expression import Expression
 from router.policy.point import ModelRung, Point, build_point
-from router.policy.project import read_project
+from router.policy.project import Project, read_project
+from router.telemetry import logs
 from router.telemetry.lag import LagMonitor
 from router.telemetry.registry import Metrics
 from router.telemetry.span import SpanKeeper, open_export
@@ -51,6 +54,7 @@ class App:
 
     config: Config
     clock: Clock
+    project: Project
     point: Point
     pipeline: Pipeline
     executor: ThreadExecutor
@@ -95,7 +99,7 @@ class App:
                     threshold=spec.threshold,
                 )
             )
-        self.point.plan_version = plan_version(self.config, loaded.manifest.plan_version)
+        self.point.plan_version = plan_version(self.project, loaded.manifest.plan_version)
         self.point.rungs = tuple(rungs)
         self.metrics.set_info(__version__, self.point.plan_version)
         for model_rung in rungs:
@@ -110,8 +114,8 @@ class App:
         """Finish what was begun and write what waits."""
         self.is_ready = False
         self.lag.stop()
-        self.executor.close()
         await self.log.close()
+        await asyncio.to_thread(self.executor.close)  # a call that hangs must hold up nothing else
         if self.spans is not None:
             await asyncio.to_thread(self.spans.close)
 
@@ -124,6 +128,8 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
     settings = config.settings
     clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
     loop = asyncio.get_running_loop()
+    project = read_project(config.routes_path, config.rules_path)
+    point = _build_point(config, project)
     admission = Admission(settings.admission)
     cache: Cache[Key, Prediction] = Cache(settings.cache)
     executor = ThreadExecutor(loop, clock, settings.models.executor_queue)
@@ -145,7 +151,8 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
     app = App(
         config=config,
         clock=clock,
-        point=_open_point(config),
+        project=project,
+        point=point,
         pipeline=pipeline,
         executor=executor,
         cache=cache,
@@ -164,8 +171,7 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
     return app
 
 
-def _open_point(config: Config) -> Point:
-    project = read_project(config.routes_path, config.rules_path)
+def _build_point(config: Config, project: Project) -> Point:
     try:
         return build_point("interactions", project, config.settings.budget)
     except PolicyError as error:
@@ -178,12 +184,9 @@ def _open_log(config: Config, clock: Clock) -> Log:
     return GroupLog(SqliteStore(anchored, clock), anchored, clock)
 
 
-def plan_version(config: Config, models_version: str) -> str:
+def plan_version(project: Project, models_version: str) -> str:
     """Short hash of all that decides an answer: models, routes, guards and rules."""
-    digest = hashlib.sha256(models_version.encode())
-    for path in (config.routes_path, config.rules_path):
-        digest.update(path.read_bytes() if path.exists() else b"")
-    return digest.hexdigest()[:12]
+    return hashlib.sha256(models_version.encode() + project.digest).hexdigest()[:12]
 
 
 def _watch(app: App) -> None:
@@ -202,6 +205,11 @@ def _watch(app: App) -> None:
     metrics.cache_hits.child("stale").watch(lambda: cache.stale_total)
     metrics.cache_hits.child("miss").watch(lambda: cache.miss_total)
     metrics.ready.child().watch(lambda: app.is_ready)
+    metrics.log_lines_dropped.child().watch(logs.lines_dropped_total)
+    for kind, book in (("guards", app.point.guards), ("rules", app.point.rules)):
+        for rule in book.rules:
+            if isinstance(condition := rule.when, Expression):
+                metrics.condition_errors.child(f"{kind}.{rule.name}").watch(partial(getattr, condition, "errors_total"))
     if (spans := app.spans) is not None:
         metrics.queue_length.child("spans").watch(lambda: spans.queued)
         metrics.traces_dropped.child("rate").watch(lambda: app.keeper.limited_total)

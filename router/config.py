@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta
@@ -101,8 +101,17 @@ def _override(raw: dict[str, Any], environment: Mapping[str, str]) -> str:
         table = raw.setdefault(section, {})
         if not isinstance(table, dict):
             raise PolicyError(f"{name}: {section} is not a section")
-        table[key] = _value(environment[name])
+        table[key] = environment[name] if _is_text(section, key) else _value(environment[name])
     return f" with {', '.join(names)}" if names else ""
+
+
+def _is_text(section: str, key: str) -> bool:
+    """Whether the setting is a string: an admin token may look like a number."""
+    sections = {each.encode_name: each.type for each in msgspec.structs.fields(Settings)}
+    if section not in sections:
+        return False
+    kinds = {each.encode_name: each.type for each in msgspec.structs.fields(sections[section])}
+    return get_args(kinds.get(key))[:1] == (str,)
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML can say

@@ -6,6 +6,7 @@ Only a server started with `--allow-faults` has any of this between its parts.
 from __future__ import annotations
 
 import time
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 # Long enough for any drill; short enough that a typing error does not stop a server for an hour.
-NEVER_NS = 1 << 62
 Delay = Annotated[float, Meta(ge=0, le=10_000)]
+NEVER_NS = 1 << 62
+BETWEEN_BLOCKS_S = 1.0
 
 
 class RungFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +44,7 @@ class StoreFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Blocks for so long, then again after a second in between, until cleared."""
+    """Blocks for so long, and again a second after each block's end, until cleared."""
 
     block_ms: Delay = 0.0
 
@@ -64,31 +66,47 @@ class InjectedError(RuntimeError):
 class Faults:
     """Holds the plan and keeps it happening. Safety: `set` on the event loop; the rungs read from any thread."""
 
-    def __init__(
-        self, rng: Random, loop: asyncio.AbstractEventLoop, executor: Executor, store: StoreFault
-    ) -> None:
+    def __init__(self, rng: Random, loop: asyncio.AbstractEventLoop, executor: Executor, store: StoreFault) -> None:
         self.plan = FaultPlan()
         self._rng, self._loop, self._executor, self._store = rng, loop, executor, store
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
+        self._block: Job[bool] | None = None  # the one of the executor
+        self._cleared = Event()
 
     def set(self, plan: FaultPlan) -> None:
         """Break what the plan says, from now on; mend the rest."""
         self.plan = plan
         self._store.delay_ns, self._store.down = int(plan.store.delay_ms * NS_PER_MS), plan.store.down
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if plan.loop.block_ms or plan.executor.block_ms:
-            self._block()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if self._block is not None:
+            self._block.cancelled, self._block = True, None
+            self._cleared.set()
+        if plan.executor.block_ms:
+            self._block_executor()
+        if plan.loop.block_ms:
+            self._block_loop()
 
-    def _block(self) -> None:
-        """Block the loop and the executor for as long as they are told to, and again a second after that."""
-        if self.plan.executor.block_ms:
-            seconds = self.plan.executor.block_ms / 1e3
-            self._executor.submit(Job(lambda: time.sleep(seconds), 0, 0, NEVER_NS, lambda _: None))
-        if self.plan.loop.block_ms:
-            time.sleep(self.plan.loop.block_ms / 1e3)
-        self._timer = self._loop.call_later(1.0, self._block)
+    def _block_loop(self) -> None:
+        time.sleep(self.plan.loop.block_ms / 1e3)
+        self._again(self._block_loop)
+
+    def _block_executor(self) -> None:
+        cleared, seconds = Event(), self.plan.executor.block_ms / 1e3
+        self._block = Job(lambda: cleared.wait(seconds), 0, 0, NEVER_NS, self._block_ended)
+        self._cleared = cleared
+        if not self._executor.submit(self._block):
+            self._block_ended(self._block)
+
+    def _block_ended(self, job: Job[bool]) -> None:
+        """Not before this is the next block made: blocks that take turns with slow calls must not pile up."""
+        if job is self._block:
+            self._block = None
+            self._again(self._block_executor)
+
+    def _again(self, block: Callable[[], None]) -> None:
+        self._timers[block] = self._loop.call_later(BETWEEN_BLOCKS_S, block)
 
     def around(self, name: str, classifier: Classifier) -> Callable[[str], Prediction]:
         """The classifier's `predict`, with what the plan says for the rung of that name."""

@@ -46,8 +46,8 @@ OWN_COST_NS = 200_000
 # Above this a text is not cached.
 MAX_CACHED_CHARS = 512
 _TELL_EVERY_NS = 1_000_000_000
-# uvloop's timers are 1 ms grained, so a commit timer may ring a millisecond late.
-TIMER_SLACK_NS = NS_PER_MS
+# uvloop's timers are 1 ms grained, so a commit timer may ring a millisecond late; as much again to act on it.
+TIMER_SLACK_NS = 2 * NS_PER_MS
 
 
 _LOGGER = logging.getLogger("takt.pipeline")

@@ -14,8 +14,8 @@ INTRO = """\
 `takt.toml` has the sections below; a key that is left out has its default. An unknown key or a value out of bounds
 refuses to start and says what is allowed. Paths are relative to `takt.toml`.
 
-Every key can be overridden by an environment variable, `TAKT__SECTION__KEY`, with a TOML value:
-`TAKT__SERVER__PORT=9000`, `TAKT__SERVER__CORS_ORIGINS='["https://shop.example"]'`.
+Every key can be overridden by an environment variable, `TAKT__SECTION__KEY`: a string as it is, anything else as TOML.
+`TAKT__SERVER__PORT=9000`, `TAKT__LOG__PATH=/var/takt.sqlite`, `TAKT__SERVER__CORS_ORIGINS='["https://shop.example"]'`.
 
 This page is made from the code (`python -m tests.reference > docs/configuration.md`), and a test compares the two.
 """

@@ -10,7 +10,6 @@ from aiohttp import web
 
 from router.faults import FaultPlan
 from router.http import codec
-from router.http.app import json_response
 from router.http.body import read_body
 from router.http.errors import Forbidden, NotFound, Unauthorized
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 _FAULTS = codec.Decoder(FaultPlan)
 _MAX_BYTES = 65_536
-# Set by proxies, and by browsers for the page that asks: such a request is somebody else's, whatever the peer's address.
+# Set by proxies, and by browsers for the page that asks: such a request is somebody else's, whatever its address.
 _ON_BEHALF = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "Origin")
 
 
@@ -45,11 +44,17 @@ def _is_loopback(peer: str | None) -> bool:
     return (mapped or address).is_loopback
 
 
+def in_format_asked(request: web.BaseRequest, value: object, request_type: str = codec.JSON) -> web.Response:
+    """The value in the format that `Accept` names, else in the request's."""
+    media_type = codec.answer_type(request.headers.get("Accept"), request_type)
+    return web.Response(body=codec.encode(media_type, value), headers={"Content-Type": media_type})
+
+
 async def get_faults(app: App, request: web.BaseRequest) -> web.Response:
     check_admin(app, request)
     if app.faults is None:
         raise NotFound("the server was started without --allow-faults")
-    return json_response(app.faults.plan)
+    return in_format_asked(request, app.faults.plan)
 
 
 async def put_faults(app: App, request: web.BaseRequest) -> web.Response:
@@ -60,4 +65,4 @@ async def put_faults(app: App, request: web.BaseRequest) -> web.Response:
     media_type = codec.media_type_of(request.headers.get("Content-Type"))
     body = await read_body(request, _MAX_BYTES, app.config.settings.server.body_timeout_ms)
     app.faults.set(_FAULTS.decode(media_type, body))
-    return json_response(app.faults.plan)
+    return in_format_asked(request, app.faults.plan, media_type)

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from multidict import istr
 
-from router.errors import RequestRefused
+from router.errors import NotAdmitted, RequestRefused
 from router.http import codec
 from router.http.errors import MethodNotAllowed, NotFound, Problem, problem_of, title_of
 
@@ -140,6 +140,8 @@ class HttpServer(web.Server):
                     raise MethodNotAllowed(sorted(methods))
                 response = await handler(self._app, request)
         except RequestRefused as refused:
+            if not isinstance(refused, NotAdmitted):  # those the pipeline has counted
+                self._app.metrics.refused.child(refused.code).inc()
             response = refusal_response(refused)
         if self._origins and (origin := request.headers.get(ORIGIN)) is not None:
             self._allow_origin(request, response, origin)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.http.admin import check_admin
-from router.http.app import json_response
+from router.http.admin import check_admin, in_format_asked
 from router.http.errors import NotFound, Unavailable
 from router.log import LogError
 
@@ -31,4 +30,4 @@ async def get_decision(app: App, request: web.BaseRequest) -> web.Response:
         raise Unavailable(str(error)) from None
     if record is None:
         raise NotFound(missing)
-    return json_response(record)
+    return in_format_asked(request, record)

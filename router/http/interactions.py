@@ -183,9 +183,7 @@ async def _decide_and_finish(app: App, asked: Asked) -> Decided:
     return decided
 
 
-def _open_in_batch(
-    app: App, interaction: Interaction, patience_ms: list[float], received: Received
-) -> Asked | Problem:
+def _open_in_batch(app: App, interaction: Interaction, patience_ms: list[float], received: Received) -> Asked | Problem:
     """One of a batch: its problem is its own."""
     try:
         return _open(app, interaction, [*patience_ms, *stated_in_body_ms(interaction.budget_ms)], received)

@@ -28,6 +28,7 @@ class Status(msgspec.Struct, frozen=True):
     plan_version: str | None = None
 
 
+_BOTH = (codec.JSON, codec.MSGPACK)
 _REF = "#/components/schemas/{name}"
 _PROBLEMS = {
     "400": "malformed; the detail names the field",
@@ -80,10 +81,10 @@ def document() -> dict[str, Any]:
                 "post": _post("Decide on up to 256 interactions", "InteractionBatch", "Decisions", _BATCH_HEADERS)
             },
             "/v1/decisions/{id}": {
-                "get": _get("How a decision came about", "DecisionRecord", (*_ADMIN_PROBLEMS, "503"), "id")
+                "get": _get("How a decision came about", "DecisionRecord", (*_ADMIN_PROBLEMS, "503"), "id", _BOTH)
             },
             "/v1/admin/faults": {
-                "get": _get("The faults that are injected now", "FaultPlan", _ADMIN_PROBLEMS),
+                "get": _get("The faults that are injected now", "FaultPlan", _ADMIN_PROBLEMS, media_types=_BOTH),
                 "put": _put("Replace them", "FaultPlan", "FaultPlan"),
             },
             "/healthz": {"get": _get("The process is alive", "Status")},
@@ -107,16 +108,15 @@ def _problems(*statuses: str) -> dict[str, Any]:
 def _post(
     summary: str, asked: str, answered: str, headers: list[tuple[str, str]], problems: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    both = (codec.JSON, codec.MSGPACK)
     return {
         "summary": summary,
         "parameters": [
             {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
             for name, text in headers
         ],
-        "requestBody": {"required": True, "content": _content(asked, *both)},
+        "requestBody": {"required": True, "content": _content(asked, *_BOTH)},
         "responses": {
-            "200": {"description": "decided", "content": _content(answered, *both)},
+            "200": {"description": "decided", "content": _content(answered, *_BOTH)},
             **_problems(*_BODY_PROBLEMS, *problems),
         },
     }
@@ -125,19 +125,25 @@ def _post(
 def _put(summary: str, asked: str, answered: str) -> dict[str, Any]:
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": _content(asked, codec.JSON)},
+        "requestBody": {"required": True, "content": _content(asked, *_BOTH)},
         "responses": {
-            "200": {"description": "done", "content": _content(answered, codec.JSON)},
+            "200": {"description": "done", "content": _content(answered, *_BOTH)},
             **_problems(*_BODY_PROBLEMS, *_ADMIN_PROBLEMS),
         },
     }
 
 
-def _get(summary: str, answered: str, problems: tuple[str, ...] = (), parameter: str = "") -> dict[str, Any]:
+def _get(
+    summary: str,
+    answered: str,
+    problems: tuple[str, ...] = (),
+    parameter: str = "",
+    media_types: tuple[str, ...] = (codec.JSON,),
+) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": summary,
         "responses": {
-            "200": {"description": "found", "content": _content(answered, codec.JSON)},
+            "200": {"description": "found", "content": _content(answered, *media_types)},
             **_problems(*problems),
         },
     }

@@ -19,12 +19,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_connections: Annotated[
         int, Meta(ge=1, le=1_000_000, description="open connections; one more is closed at once")
     ] = 4_096
-    max_body_bytes: Annotated[
-        int, Meta(ge=1_024, le=16_777_216, description="a larger body is refused with 413")
-    ] = 65_536
-    max_batch_bytes: Annotated[
-        int, Meta(ge=1_024, le=67_108_864, description="the same for a batch")
-    ] = 2_097_152
+    max_body_bytes: Annotated[int, Meta(ge=1_024, le=16_777_216, description="a larger body is refused with 413")] = (
+        65_536
+    )
+    max_batch_bytes: Annotated[int, Meta(ge=1_024, le=67_108_864, description="the same for a batch")] = 2_097_152
     body_timeout_ms: Annotated[
         float, Meta(gt=0, le=600_000, description="a body that takes longer to arrive is refused with 408, ms")
     ] = 5_000.0
@@ -43,6 +41,4 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     idempotency_entries: Annotated[
         int, Meta(ge=1, le=10_000_000, description="answers kept for their Idempotency-Key; the oldest goes first")
     ] = 10_000
-    idempotency_s: Annotated[
-        float, Meta(gt=0, le=604_800, description="how long such an answer is kept, s")
-    ] = 600.0
+    idempotency_s: Annotated[float, Meta(gt=0, le=604_800, description="how long such an answer is kept, s")] = 600.0

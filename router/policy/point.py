@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from models.classifier import Prediction
     from router.domain.decision import Target
     from router.domain.interaction import Interaction
-    from router.policy.project import Project, RuleSpec
+    from router.policy.project import GuardSpec, Project
 
 # Guards, rules and conditions see this much of a text; models see less.
 MAX_READ_CHARS = 2_048
@@ -97,7 +97,7 @@ def build_point(name: str, project: Project, budget: BudgetSettings) -> Point:
     )
 
 
-def _compile(kind: str, spec: RuleSpec, confidence: float) -> Rule[Callable[[str], Any], Verdict]:
+def _compile(kind: str, spec: GuardSpec, confidence: float) -> Rule[Callable[[str], Any], Verdict]:
     where = f"[[{kind}]] {spec.name}"
     try:
         when = None if spec.when is None else Expression(spec.when, VARIABLES)

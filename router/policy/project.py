@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -33,17 +34,22 @@ class RoutesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     utterances: tuple[str, ...] = ()
 
 
-class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GuardSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What binds where it matches: it has no confidence, it is certain."""
+
     name: Name
     route: str
     description: str = ""
     keywords: tuple[str, ...] = ()
     when: str | None = None
+
+
+class RuleSpec(GuardSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
 
 
 class RulesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    guards: tuple[RuleSpec, ...] = ()
+    guards: tuple[GuardSpec, ...] = ()
     rules: tuple[RuleSpec, ...] = ()
 
 
@@ -53,6 +59,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     routes: RoutesFile
     rules: RulesFile
     routes_path: Path
+    digest: bytes = b""  # of both files as they were read
 
 
 def read_project(routes_path: Path, rules_path: Path) -> Project:
@@ -60,8 +67,10 @@ def read_project(routes_path: Path, rules_path: Path) -> Project:
 
     Raises: PolicyError naming file, key and what is allowed.
     """
-    routes = _read_routes(routes_path)
-    rules = read_toml(rules_path, RulesFile) if rules_path.exists() else RulesFile()
+    routes_content = _read(routes_path)
+    routes = _fit_routes(_parse(routes_content, routes_path), routes_path)
+    rules_content = _read(rules_path) if rules_path.exists() else b""
+    rules = fit(_parse(rules_content, rules_path), RulesFile, str(rules_path))
     known = f"the routes are {', '.join(sorted(routes.routes))}"
     for key, route in (("default", routes.default), ("unsure", routes.unsure)):
         if route not in routes.routes:
@@ -77,12 +86,12 @@ def read_project(routes_path: Path, rules_path: Path) -> Project:
             if not spec.keywords and spec.when is None:
                 raise PolicyError(f"{where}: needs keywords, when, or both")
             names.add(spec.name)
-    return Project(routes=routes, rules=rules, routes_path=routes_path)
+    digest = sha256(routes_content).digest() + sha256(rules_content).digest()
+    return Project(routes=routes, rules=rules, routes_path=routes_path, digest=digest)
 
 
-def _read_routes(path: Path) -> RoutesFile:
+def _fit_routes(raw: dict[str, Any], path: Path) -> RoutesFile:
     """Each route on its own first, because msgspec does not say which entry of a table it means."""
-    raw = parse_toml(path)
     routes = raw.get("routes")
     for name, spec in routes.items() if isinstance(routes, dict) else ():
         fit({name: spec}, dict[Name, Any], f"{path}: routes.{name}")
@@ -111,11 +120,22 @@ def read_toml(path: Path, into: type[T]) -> T:
 
 
 def parse_toml(path: Path) -> dict[str, Any]:
+    return _parse(_read(path), path)
+
+
+def _read(path: Path) -> bytes:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except FileNotFoundError:
         raise PolicyError(f"{path}: no such file; `takt init DIR` writes a project to start from") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise PolicyError(f"{path}: can't be read: {error}") from None
+
+
+def _parse(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
         raise PolicyError(f"{path}: can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{path}: not TOML: {error}") from None

@@ -80,10 +80,9 @@ def slow(loop_thread: LoopThread, make_config: MakeConfig) -> Iterator[Running]:
 def _no_blocking(shared: Running) -> Iterator[None]:
     """The product may not block an event loop in any of these tests, but where it is told to."""
     buster = BlockBuster(["router", "budgets", "fallbacks", "models"])
-    buster.functions["time.sleep"].can_block_in("router/faults.py", {"_block", "predict"})
-    for function in buster.functions.values():  # a server that starts or stops may, and one whose models are loaded
+    buster.functions["time.sleep"].can_block_in("router/faults.py", {"_block_loop", "predict"})
+    for function in buster.functions.values():  # a server that starts or stops may
         function.can_block_in("tests/http_server.py", {"_open", "_close"})
-        function.can_block_in("router/assembly.py", "plan_version")
     buster.activate()
     yield
     buster.deactivate()

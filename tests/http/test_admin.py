@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.http_project import SURE_TEXT
-from tests.http_server import JSON_TYPE
+from tests.http_server import JSON_TYPE, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,8 +94,8 @@ def test_between_two_blocks_the_loop_is_free_for_a_second(faulty: Running) -> No
     _put(faulty, {"loop": {"block_ms": 300}})
 
     async def free_s() -> float:
-        assert faults._timer is not None
-        return faults._timer.when() - asyncio.get_running_loop().time()
+        (timer,) = faults._timers.values()
+        return timer.when() - asyncio.get_running_loop().time()
 
     assert faulty.run(free_s()) > 0.8  # of the second, what the way here has not used
 
@@ -129,9 +129,7 @@ def test_without_allow_faults_there_are_none(with_token: Running) -> None:
 
 
 @pytest.mark.parametrize("path", GUARDED)
-@pytest.mark.parametrize(
-    "header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "x-forwarded-for", "Origin"]
-)
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "x-forwarded-for", "Origin"])
 def test_without_a_token_nobody_is_let_in_through_a_proxy(server: Running, path: str, header: str) -> None:
     assert "server.admin_token" in server.ask("GET", path, headers={header: "127.0.0.1"}).problem(403, "forbidden")
 
@@ -199,3 +197,17 @@ def test_a_log_whose_file_was_taken_away_is_unavailable(loop_thread: LoopThread,
             file.unlink()
         server.ask("GET", GUARDED[1]).problem(503, "unavailable")
         assert server.decide(SURE_TEXT)["rung"] == "small"
+
+
+def test_pages_come_in_the_format_that_is_accepted(faulty: Running) -> None:
+    accept = {"Accept": "application/msgpack"}
+    decision_id = faulty.decide(SURE_TEXT)["decision_id"]
+    record, as_json = (faulty.ask("GET", f"/v1/decisions/{decision_id}", headers=asked) for asked in (accept, {}))
+    assert record.headers["Content-Type"] == "application/msgpack"
+    assert unpack(record.body) == as_json.json()
+    plan = {"small": {"delay_ms": 1.0}}
+    put = faulty.ask("PUT", FAULTS, pack(plan), {"Content-Type": "application/msgpack"})
+    got = faulty.ask("GET", FAULTS, headers=accept)
+    assert put.headers["Content-Type"] == got.headers["Content-Type"] == "application/msgpack"
+    assert unpack(put.body) == unpack(got.body) == faulty.ask("GET", FAULTS).json()
+    assert unpack(put.body)["small"]["delay_ms"] == 1.0

@@ -118,12 +118,10 @@ def test_bad_messagepack_is_refused(server: Running, body: bytes) -> None:
 @pytest.mark.parametrize(
     "context",
     [
-        {"vip": msgpack.ExtType(5, b"abc")},
         {"vip": msgpack.Timestamp(1, 5)},
         {"vip": float("nan")},
         {"vip": b"\xff\xfe"},
         {"vip": 2**64 - 1},
-        {"vip": {1: 2, None: [True], b"x": 1.5}},
     ],
 )
 def test_what_only_messagepack_can_say_is_taken_as_context(server: Running, context: dict[str, Any]) -> None:
@@ -131,6 +129,40 @@ def test_what_only_messagepack_can_say_is_taken_as_context(server: Running, cont
     reply = server.ask("POST", PATH, body, {**MSGPACK, "Accept": "application/json"})
     assert reply.status == 200, reply.body
     assert reply.json()["rung"] != "guard"
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        (msgpack.ExtType(5, b"abc"), "no Ext - at `$.context.x`"),
+        ([1, {"y": msgpack.ExtType(5, b"abc")}], "no Ext - at `$.context.x[1].y`"),
+        ([msgpack.ExtType(5, b"")], "no Ext - at `$.context.x[0]`"),
+        ({1: 2}, "`str` as key, got int - at `$.context.x`"),
+        ([{None: 1}], "`str` as key, got NoneType - at `$.context.x[0]`"),
+        ({b"y": []}, "`str` as key, got bytes - at `$.context.x`"),
+        ([0] * 1_000, "at most 1000 values in all - at `$.context`"),
+        ([[0] * 10] * 100, "at most 1000 values in all - at `$.context`"),
+    ],
+)
+def test_what_no_condition_can_read_is_refused_rather_than_letting_it_pass_the_guards(
+    server: Running, extra: Any, named: str
+) -> None:
+    interaction = {"text": SURE_TEXT, "context": {"vip": True, "x": extra}}
+    detail = server.ask("POST", PATH, pack(interaction), MSGPACK).problem(400, "malformed")
+    assert named in detail
+    batch = {"interactions": [{"text": "a"}, interaction]}
+    detail = server.ask("POST", f"{PATH}:batch", pack(batch), MSGPACK).problem(400, "malformed")
+    assert named.replace("$.context", "$.interactions[1].context") in detail
+
+
+def test_an_integer_that_no_condition_can_read_is_refused(server: Running) -> None:
+    body = b'{"text": "a", "context": {"vip": true, "x": -' + b"9" * 310 + b"}}"
+    assert "a smaller integer - at `$.context.x`" in server.post(body).problem(400, "malformed")
+
+
+def test_a_context_of_the_greatest_size_is_taken(server: Running) -> None:
+    reply = server.post({"text": SURE_TEXT, "context": {"vip": True, "x": [0] * 998}})
+    assert (reply.status, reply.json()["rung"]) == (200, "guard")
 
 
 @pytest.mark.parametrize("path", [PATH, f"{PATH}:batch"])
@@ -174,7 +206,7 @@ def test_what_may_be_nested_is_answered_even_by_conditions_that_read_it(server: 
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"text": "a", "context": {"vip": ' + b"9" * 4_000 + b"}}",
+        b'{"text": "a", "context": {"vip": ' + b"9" * 300 + b"}}",
         b'{"text": "a", "context": {"vip": -' + b"9" * 30 + b"}}",
         b'{"text": "a", "unknown": ' + b"9" * 50_000 + b"}",
         b'{"text": "a", "unknown": {"deep": [1, {"x": null}]}}',

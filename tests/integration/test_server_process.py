@@ -107,9 +107,7 @@ async def _client(port: int, load: Load, *, in_flight: int, keep: bool) -> None:
 
 async def _load(port: int, load: Load, process: subprocess.Popen[str], signals: int) -> None:
     kinds = [(1, True)] * _KEPT_OPEN + [(1, False)] * _RECONNECTING + [(3, True)] * _PIPELINING
-    clients = [
-        asyncio.ensure_future(_client(port, load, in_flight=in_flight, keep=keep)) for in_flight, keep in kinds
-    ]
+    clients = [asyncio.ensure_future(_client(port, load, in_flight=in_flight, keep=keep)) for in_flight, keep in kinds]
     while len(load.decided) < 300:
         await asyncio.sleep(0.005)
         assert process.poll() is None
@@ -173,7 +171,7 @@ def _is_open(port: int) -> bool:
         ("var/takt.sqlite", "no database " * 100, {}, ["log.path", "takt.sqlite"]),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_and_nothing_is_served(  # noqa: PLR0917 - cases have many columns
+def test_what_is_wrong_is_said_and_nothing_is_served(
     tmp_path: Path, models_dir: Path, file: str | None, written: str, environment: dict[str, str], named: list[str]
 ) -> None:
     write_project(tmp_path, models_dir)

@@ -78,8 +78,7 @@ def long_fault(seed: int, kind: str) -> Plan:
     """Twenty seconds of one fault under steady traffic, then the end of it."""
     mended_ns = 22 * S
     steady = [
-        Arrival(at_ns, f"steady {number}", (PROBE_MS,))
-        for number, at_ns in enumerate(range(0, mended_ns, 25 * MS))
+        Arrival(at_ns, f"steady {number}", (PROBE_MS,)) for number, at_ns in enumerate(range(0, mended_ns, 25 * MS))
     ]
     return replace(
         plan(seed, responsive=True),

@@ -217,5 +217,3 @@ def play(plan: Plan) -> World:
     with asyncio.Runner(loop_factory=lambda: world.loop) as runner:
         runner.run(world.play())
     return world
-
-

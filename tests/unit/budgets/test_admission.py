@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from budgets.ledger import Ledger
 from budgets.admission import Admission, AdmissionSettings, Refusal
 from budgets.deadline import BudgetSettings, open_budget
+from budgets.ledger import Ledger
 
 MS = 1_000_000
 

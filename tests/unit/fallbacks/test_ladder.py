@@ -55,6 +55,9 @@ def pick(
         pytest.param(FakeLine(waits_ns=6 * MS), 28, "small", [Degraded.OVERLOAD], id="too many ahead"),
         pytest.param(FakeLine(waits_ns=6 * MS), 22, "small", [Degraded.BUDGET], id="an idle server would not do"),
         pytest.param(FakeLine(0, 30 * MS), 50, "small", [Degraded.BUDGET], id="stalled: 60 ms are expected"),
+        pytest.param(
+            FakeLine(14 * MS, 14 * MS), 40, "small", [Degraded.BUDGET], id="behind one that drags: no overload"
+        ),
         pytest.param(FakeLine(), 1.9, None, [Degraded.BUDGET, Degraded.BUDGET], id="not even small"),
         pytest.param(FakeLine(waits_ns=9**20), 2, "small", [Degraded.BUDGET], id="small does not wait in line"),
     ],

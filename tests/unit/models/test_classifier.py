@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def classifier(trained: Path) -> Classifier:
     manifest = read_manifest(trained)
-    return Classifier(manifest.labels, manifest.rungs[0], trained)
+    return Classifier(manifest.labels, manifest.rungs[0], trained, (trained / "small.onnx").read_bytes())
 
 
 def test_predict_knows_what_it_was_taught(classifier: Classifier) -> None:
@@ -43,7 +43,8 @@ def test_interpret_orders_and_calibrates(classifier: Classifier) -> None:
 def test_the_temperature_makes_it_less_sure(classifier: Classifier, trained: Path) -> None:
     cool = replace(classifier.spec, temperature=classifier.spec.temperature * 10)
     logits = classifier.logits("lost my card")
-    modest = Classifier(classifier.labels, cool, trained).interpret(logits)
+    graph = (trained / "small.onnx").read_bytes()
+    modest = Classifier(classifier.labels, cool, trained, graph).interpret(logits)
     assert modest.label == classifier.interpret(logits).label
     assert modest.confidence < classifier.interpret(logits).confidence
 
@@ -81,4 +82,4 @@ def test_the_same_text_has_the_same_logits_after_others(classifier: Classifier) 
 
 def test_a_graph_for_other_labels_is_refused(classifier: Classifier, trained: Path) -> None:
     with pytest.raises(BadFile, match="answers 4 labels, the manifest has 2"):
-        Classifier(("a", "b"), classifier.spec, trained)
+        Classifier(("a", "b"), classifier.spec, trained, (trained / "small.onnx").read_bytes())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
-import time
 import numpy as np
 import pytest
 from hypothesis import given

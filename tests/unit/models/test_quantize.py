@@ -30,6 +30,10 @@ def table() -> Table:
 _IDS = np.array([3, 200, 3, 17, 255], np.int32)
 
 
+def _session(path: Path) -> Session:
+    return Session(path, path.read_bytes())
+
+
 def _by_hand(table: Table) -> list[float]:
     hidden = table.rows[_IDS].sum(axis=0) / np.sqrt(len(_IDS))
     logits: list[float] = (hidden @ table.head + table.bias).tolist()
@@ -38,12 +42,12 @@ def _by_hand(table: Table) -> list[float]:
 
 def test_fp32_computes_the_table(table: Table, tmp_path: Path) -> None:
     quantize.write_fp32(table, tmp_path / "graph")
-    assert Session(tmp_path / "graph").run(_IDS) == pytest.approx(_by_hand(table), abs=1e-5)
+    assert _session(tmp_path / "graph").run(_IDS) == pytest.approx(_by_hand(table), abs=1e-5)
 
 
 def test_int8_computes_the_rounded_table(table: Table, tmp_path: Path) -> None:
     quantize.write_int8(table, tmp_path / "graph")
-    logits = Session(tmp_path / "graph").run(_IDS)
+    logits = _session(tmp_path / "graph").run(_IDS)
     assert logits == pytest.approx(_by_hand(quantize.rounded(table)), abs=1e-5)
     assert logits != pytest.approx(_by_hand(table), abs=1e-5)
     assert logits == pytest.approx(_by_hand(table), abs=0.1)
@@ -54,7 +58,7 @@ def test_the_sum_of_int8_rows_does_not_overflow(table: Table, tmp_path: Path) ->
     quantize.write_int8(table, tmp_path / "graph")
     many = np.full(10_000, 7, np.int32)
     expected = table.rows[7] * 100 @ table.head + table.bias
-    assert Session(tmp_path / "graph").run(many) == pytest.approx(expected, rel=1e-4, abs=1e-2)
+    assert _session(tmp_path / "graph").run(many) == pytest.approx(expected, rel=1e-4, abs=1e-2)
 
 
 def test_the_table_is_int8_in_the_file(table: Table, tmp_path: Path) -> None:

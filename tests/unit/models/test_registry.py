@@ -44,6 +44,17 @@ def test_an_altered_file_is_refused(models_dir: Path) -> None:
         registry.load(models_dir)
 
 
+def test_what_was_verified_is_what_is_loaded(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def verify_then_swap(path: Path, sha256: str) -> bytes:
+        content = verify(path, sha256)
+        path.write_bytes(b"something else")
+        return content
+
+    verify = registry.verify
+    monkeypatch.setattr(registry, "verify", verify_then_swap)
+    assert registry.load(models_dir).rungs["small"].classifier.predict("top up the account").label == "top_up"
+
+
 def test_a_missing_file_is_refused(models_dir: Path) -> None:
     (models_dir / "small.onnx").unlink()
     with pytest.raises(BadFile, match=r"small\.onnx: not found; train again"):

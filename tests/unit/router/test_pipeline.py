@@ -354,5 +354,3 @@ def test_a_request_without_a_budget_gets_the_default() -> None:
         assert answer.budget.is_met()
 
     play(scenario)
-
-

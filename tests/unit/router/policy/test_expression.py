@@ -38,6 +38,7 @@ def holds(source: str) -> bool:
         ("context.tags.exists(tag, tag == 'b')", True),
         ("text.contains('there')", True),
         ("text.matches('^hello [a-z]{5}$')", True),
+        (r"text.matches(r'(?i)^(hello|good (morning|evening)) (there|card|account) ?\w*$')", True),
         (r"text.matches(r'\bthere\b') && 'b' in context.tags", True),
         ("context.tags.exists(tag, tag in ['b', channel])", True),
         ("context.tags.all(tag, tag.startsWith('a'))", False),
@@ -120,12 +121,10 @@ def test_an_error_does_not_stay() -> None:
         pytest.param("'abc", "is not CEL", id="open string"),
         pytest.param("chanel == 'x'", "names chanel; the variables are budget_ms, channel", id="a misspelt variable"),
         pytest.param("a.b && c", "names a, c; the variables are", id="several"),
-        pytest.param("'" + "x" * MAX_CHARS + "' == text", "at most 2000 are allowed", id="too long"),
+        pytest.param("'" + "x" * MAX_CHARS + "' == text", "at most 1000 are allowed", id="too long"),
         pytest.param("(" * 33 + "true" + ")" * 33, "is nested 33 deep; at most 32", id="too deep"),
         pytest.param("[" * 40 + "]" * 40 + " == text", "is nested 40 deep", id="too deep in lists"),
-        pytest.param(
-            "context.tags.all(a, context.tags.exists(b, a == b))", "exists_one, once", id="nested macros"
-        ),
+        pytest.param("context.tags.all(a, context.tags.exists(b, a == b))", "exists_one, once", id="nested macros"),
         ("context.tags.exists(a, a in context.tags)", "uses context in a macro"),
         ("context.tags.exists(a, text.contains(a))", "uses text in a macro"),
         ("context.tags.exists(a, a.matches('b'))", "uses matches in a macro"),
@@ -134,7 +133,7 @@ def test_an_error_does_not_stay() -> None:
         ("context.tags.map(a, a) == []", "all, exists or exists_one, once"),
         ("context.tags.filter(a, true) == []", "all, exists or exists_one, once"),
         ("[context.tags.existsOne(a, true)].existsOne(b, b)", "all, exists or exists_one, once"),
-        ("text" + " + text" * 9 + " == 'x'", "has 9 plus signs; at most 8"),
+        ("text" + " + text" * 9 + " == 'x'", "has 9 plus signs; at most 4"),
         ("text.matches('(')", r"has the pattern '\(': unclosed group"),
         ("text.matches(channel)", r"without a literal pattern; allowed is text.matches\('"),
         ("text.matches('a' + channel)", "without a literal pattern"),
@@ -144,11 +143,11 @@ def test_an_error_does_not_stay() -> None:
         ('text == """a\'"""', "three quotes in a row"),
         (r"text.matches('(\\w{30}){30}')", "a {count} after a group"),
         (r"text.matches('(\\w\\w)+{30}')", "a {count} after a group"),
-        (r"text.matches('\\w{11}')", "patterns of weight 110; at most 100"),
-        (r"text.matches(r'\pL{11}')", "patterns of weight 110"),
-        (r"text.matches(r'[]\w]{10}')", "patterns of weight 1[0-9]0"),
-        (r"text.matches(r'\w+{11}')", "patterns of weight 11"),
-        (r"text.matches(r'\w{6}') || text.matches(r'\w{6}')", "patterns of weight 120"),
+        (r"text.matches('\\w{6}')", "patterns of weight 600; at most 500"),
+        (r"text.matches(r'\pL{6}')", "patterns of weight 600"),
+        (r"text.matches(r'[]\w]{6}')", "patterns of weight 6[0-9][0-9]"),
+        (r"text.matches(r'\w+{6}')", "patterns of weight 602"),
+        (r"text.matches(r'\w{3}') || text.matches(r'\w{3}')", "patterns of weight 600"),
         ("text.matches('a{9999999999999}')", "patterns of weight"),
         (r"text.matches(r'(?x)\w {30}')", "the flag x"),
         ("text.startWith('a')", "calls startWith; there are bytes, contains"),
@@ -173,8 +172,8 @@ def test_brackets_and_macros_in_strings_are_text() -> None:
 
 
 def test_a_long_chain_does_not_overflow_the_stack() -> None:
-    assert holds("!" * 1_990 + "true")
-    assert holds("true" + "&&true" * 300)
+    assert holds("!" * 990 + "true")
+    assert holds("true" + "&&true" * 150)
 
 
 class PanicException(BaseException):

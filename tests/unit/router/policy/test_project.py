@@ -89,6 +89,12 @@ def test_what_is_wrong_with_routes(tmp_path: Path, old: str, new: str, parts: li
             ["rules", "number 2", "vip", "taken"],
             id="twice",
         ),
+        pytest.param(
+            '= ["real person"]',
+            '= ["a"]\nconfidence = 0.9',
+            ["guards[0]", "confidence", "name, route"],
+            id="of a guard",
+        ),
         pytest.param("[[guards]]", "[[guard]]", ["guard", "allowed: guards, rules"], id="an unknown table"),
     ],
 )

@@ -1,0 +1,95 @@
+"""The parts put together: what is watched, what a plan is, and how it all ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+from budgets.line import Job
+from router.assembly import build_app, plan_version
+from router.config import Config
+from router.faults import NEVER_NS
+from router.policy.project import read_project
+from router.telemetry.family import ReadingFamily
+from tests.http_project import RULES, write_project
+from tests.spine import Spine, play, served
+
+# Of the model rungs, which `App.install` has; and of the span export, which is only there where it is configured.
+FED_LATER = {"takt_breaker_state", "takt_rung_cost_seconds", "takt_info", "takt_traces_dropped_total"}
+
+
+def test_every_reading_has_a_source(tmp_path: Path) -> None:
+    async def main() -> None:
+        app = build_app(write_project(tmp_path, None), log_to_memory=True)
+        readings = [family for family in app.metrics.families() if isinstance(family, ReadingFamily)]
+        without = {
+            family.name
+            for family in readings
+            if not family.children or any(child.read is None for child in family.children.values())
+        }
+        assert without == FED_LATER
+        for family in readings:
+            for child in family.children.values():
+                assert child.read is not None
+                assert float(child.read()) >= 0
+        await app.close()
+
+    asyncio.run(main())
+
+
+def test_a_condition_that_fails_is_counted_under_its_rules_name(tmp_path: Path) -> None:
+    async def main() -> None:
+        config = write_project(tmp_path, None)
+        config.rules_path.write_text(RULES.replace("has(context.vip) && ", ""), encoding="utf-8")
+        app = build_app(config, log_to_memory=True)
+        assert app.point.guards.first([], {"context": {}}.__getitem__) is None
+        reading = app.metrics.condition_errors.children["guards.vip",]
+        assert reading.read is not None
+        assert reading.read() == 1
+        await app.close()
+
+    asyncio.run(main())
+
+
+def test_a_call_that_hangs_holds_up_neither_the_loop_nor_the_log(tmp_path: Path) -> None:
+    async def main() -> None:
+        app = build_app(write_project(tmp_path, None), log_to_memory=True)
+        release = threading.Event()
+        assert app.executor.submit(Job(lambda: release.wait(20), 0, 0, NEVER_NS, lambda _: None))
+        closing = asyncio.create_task(app.close())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not closing.done()
+        release.set()
+        await closing
+
+    asyncio.run(main())
+
+
+def version(config: Config, models_version: str = "m") -> str:
+    return plan_version(read_project(config.routes_path, config.rules_path), models_version)
+
+
+def test_a_plan_is_models_routes_guards_and_rules_as_they_were_read(tmp_path: Path) -> None:
+    config = write_project(tmp_path, None)
+    read = read_project(config.routes_path, config.rules_path)
+    first = plan_version(read, "m")
+    assert version(config) == first != version(config, "n")
+    config.rules_path.write_text(RULES.replace("0.6", "0.7"), encoding="utf-8")
+    assert version(config) != first == plan_version(read, "m")
+    config.rules_path.unlink()
+    assert version(config) != first
+
+
+def test_another_plan_misses_the_cache(tmp_path: Path) -> None:
+    config = write_project(tmp_path, None)
+
+    async def scenario(spine: Spine) -> None:
+        spine.point.plan_version = version(config)
+        assert [served(await spine.ask("a text"))[1] for _ in range(2)] == ["large", "cache"]
+        config.rules_path.write_text(RULES.replace("0.6", "0.7"), encoding="utf-8")
+        spine.point.plan_version = version(config)
+        assert [served(await spine.ask("a text"))[1] for _ in range(2)] == ["large", "cache"]
+
+    play(scenario)
