@@ -49,7 +49,7 @@ class Run(NamedTuple, Generic[T]):
 
 
 class Runner(Generic[K, T]):
-    """The executor's asynchronous face. One event loop owns it."""
+    """Runs rungs, inline or on the executor. One event loop owns it."""
 
     def __init__(self, executor: Executor, clock: Clock) -> None:
         self.executor = executor
@@ -85,6 +85,21 @@ class Runner(Generic[K, T]):
             flight.leave(waiter)
             if rung.breaker.record(permit, ending, self._clock.now_ns()):
                 rung.cost.restart()
+        return run
+
+    def run_inline(self, choice: Choice[R], call: Callable[[], T]) -> Run[T]:
+        """Run `call` here and now. It blocks the event loop, so it must be cheap."""
+        rung, permit, until_ns = choice
+        start_ns = self._clock.now_ns()
+        try:
+            run = Run(call(), Degraded.NONE)
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; the next rung answers
+            run = Run(None, Degraded.ERROR, error=repr(error))
+        end_ns = self._clock.now_ns()
+        rung.cost.observe(end_ns - start_ns, end_ns)
+        ending = Ending.FAILED if run.error else Ending.SLOW if end_ns > until_ns else Ending.OK
+        if rung.breaker.record(permit, ending, end_ns):
+            rung.cost.restart()
         return run
 
     def _take_off(

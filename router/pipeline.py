@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from budgets.deadline import NS_PER_MS
 from budgets.ledger import Stage
 from budgets.predictor import CostEstimate
-from fallbacks.breaker import Ending
-from fallbacks.ladder import Choice, Degraded, Skip, choose, degraded
-from fallbacks.runner import Run
+from fallbacks.ladder import Degraded, Skip, choose, degraded
 from router.domain.decision import Decision, Reason
 from router.errors import NotAdmitted
 from router.log import LogUnavailable
@@ -34,7 +32,8 @@ if TYPE_CHECKING:
     from budgets.clock import Clock
     from budgets.deadline import Budget
     from fallbacks.cache import Cache
-    from fallbacks.runner import Runner
+    from fallbacks.ladder import Choice
+    from fallbacks.runner import Run, Runner
     from models.classifier import Prediction
     from router.domain.identity import IdSource
     from router.log import Log
@@ -157,7 +156,7 @@ class Pipeline:
         key = Key(point.name, point.plan_version, request.text)
         hit = self.cache.get(key, self._clock.now_ns())
         if hit is not None and point.rungs:
-            held = _read(point, hit.value, point.rungs[0].threshold, "cache", Reason.CACHE)
+            held = point.read(hit.value, point.rungs[0].threshold, "cache", Reason.CACHE)
         budget.ledger.mark(Stage.CACHE, self._clock.now_ns())
         if hit is not None and hit.is_fresh:
             return held
@@ -180,7 +179,7 @@ class Pipeline:
             keep = self._keep if rung is point.rungs[0] else None
             run = await self._run(choice, key, budget, keep)
             if run.value is not None:
-                held = _read(point, run.value, rung.threshold, rung.name, Reason.MODEL)
+                held = point.read(run.value, rung.threshold, rung.name, Reason.MODEL)
                 break
             skips.append(Skip(rung.name, run.why))
             if run.error:
@@ -215,24 +214,10 @@ class Pipeline:
             ledger.mark(Stage.INFER, now_ns if run.end_ns is None else run.end_ns)
             ledger.mark(Stage.LOOP, now_ns)
             return run
-        run = self._run_inline(choice, call)
+        run = self._runner.run_inline(choice, call)
         ledger.mark(Stage.INFER, self._clock.now_ns())
         if run.value is not None and keep is not None:
             keep(key, run.value)
-        return run
-
-    def _run_inline(self, choice: Choice[ModelRung], call: Callable[[], Prediction]) -> Run[Prediction]:
-        rung = choice.rung
-        start_ns = self._clock.now_ns()
-        try:
-            run = Run(call(), Degraded.NONE)
-        except Exception as error:  # noqa: BLE001 - a model may raise anything; the next rung answers
-            run = Run(None, Degraded.ERROR, error=repr(error))
-        end_ns = self._clock.now_ns()
-        rung.cost.observe(end_ns - start_ns, end_ns)
-        ending = Ending.FAILED if run.error else Ending.SLOW if end_ns > choice.until_ns else Ending.OK
-        if rung.breaker.record(choice.permit, ending, end_ns):
-            rung.cost.restart()
         return run
 
     async def _record(self, point: Point, request: Request, budget: Budget, decision: Decision) -> None:
@@ -254,14 +239,3 @@ class Pipeline:
         except (TimeoutError, LogUnavailable):
             return False
         return True
-
-
-def _read(point: Point, prediction: Prediction, threshold: float, rung: str, reason: Reason) -> Decision:
-    """A prediction as a decision: below its threshold, or out of scope, the `unsure` route takes it."""
-    label, confidence, others = prediction.label, prediction.confidence, prediction.alternatives
-    is_sure = confidence >= threshold and label in point.targets
-    seen = others if is_sure else ((label, confidence), *others)
-    alternatives = tuple(each for each in seen if each[0] in point.targets)
-    if is_sure:
-        return Decision(label, rung, reason, confidence, alternatives)
-    return Decision(point.unsure, rung, Reason.UNSURE, confidence, alternatives)

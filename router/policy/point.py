@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fallbacks.ladder import Rung
 from fallbacks.rules import Rule, RuleBook
 from models.features import normalise, words
+from router.domain.decision import Decision, Reason
 from router.policy.errors import ExpressionError, PolicyError
 from router.policy.expression import Expression
 
@@ -82,6 +83,16 @@ class Point:
     budget: BudgetSettings
     plan_version: str = ""
     rungs: tuple[ModelRung, ...] = ()
+
+    def read(self, prediction: Prediction, threshold: float, rung: str, reason: Reason) -> Decision:
+        """A prediction as a decision: below its threshold, or out of scope, the `unsure` route takes it."""
+        label, confidence, others = prediction.label, prediction.confidence, prediction.alternatives
+        is_sure = confidence >= threshold and label in self.targets
+        seen = others if is_sure else ((label, confidence), *others)
+        alternatives = tuple(each for each in seen if each[0] in self.targets)
+        if is_sure:
+            return Decision(label, rung, reason, confidence, alternatives)
+        return Decision(self.unsure, rung, Reason.UNSURE, confidence, alternatives)
 
 
 def build_point(name: str, project: Project, budget: BudgetSettings) -> Point:

@@ -68,3 +68,8 @@ def test_what_is_not_there_is_found(tmp_path: Path) -> None:
         "9999-x",
         "docs/none.md",
     ]
+
+
+def test_the_spine_stays_readable() -> None:
+    """One decision, top to bottom, as prose: at most 250 lines."""
+    assert len((ROOT / "router" / "pipeline.py").read_text(encoding="utf-8").splitlines()) <= 250
