@@ -40,7 +40,12 @@ FAULTS: dict[str, dict[str, float]] = {
     "NaN": {"nan_share": 1.0},
 }
 # What may stand in `degraded` while the fault lasts.
-ALLOWED = {"slow": {"budget", "breaker"}, "raising": {"error", "breaker"}, "NaN": {"error", "breaker"}}
+# `error`: the answer whose own call raised or lied.
+ALLOWED = {
+    "slow": {"budget", "breaker"},
+    "raising": {"budget", "breaker", "error"},
+    "NaN": {"budget", "breaker", "error"},
+}
 _HEALTHY_S, _AFTER_S = 4.0, 8.0
 _BACK_WITHIN_S = 5.0
 
