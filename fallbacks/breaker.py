@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
 NS_PER_S = 1_000_000_000
@@ -95,6 +96,7 @@ class Breaker:
         self._failed_probes = 0
         self._open_until_ns = 0
         self.state = State.CLOSED
+        self.on_move: Callable[[State], None] = lambda _: None
 
     def __repr__(self) -> str:
         return f"<Breaker {self.state.name.lower()}, {self._probes} probes>"
@@ -146,6 +148,7 @@ class Breaker:
         self._generation += 1
         self._probes = 0
         self._window.clear()
+        self.on_move(self.state)
         if self.state is State.CLOSED:
             self._failed_probes = 0
         elif self.state is State.OPEN:

@@ -15,7 +15,7 @@ import msgspec
 from budgets.admission import Admission
 from budgets.clock import SystemClock
 from budgets.predictor import CostEstimate
-from fallbacks.breaker import Breaker
+from fallbacks.breaker import Breaker, State
 from fallbacks.cache import Cache
 from fallbacks.runner import Runner
 from models import registry
@@ -106,6 +106,10 @@ class App:
             self._watch_rung(model_rung)
 
     def _watch_rung(self, rung: ModelRung) -> None:
+        def tell(state: State) -> None:
+            _LOGGER.warning("breaker_%s", state.name.lower(), extra={"rung": rung.name})
+
+        rung.breaker.on_move = tell
         self.metrics.breaker_state.child(rung.name).watch(lambda: rung.breaker.state.value)
         self.metrics.rung_cost.child(rung.name, "0.5").watch(lambda: rung.cost.p50_ns() / 1e9)
         self.metrics.rung_cost.child(rung.name, "0.99").watch(lambda: rung.cost.p99_ns(self.clock.now_ns()) / 1e9)

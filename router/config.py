@@ -33,7 +33,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Where the project's other files are, relative to takt.toml."""
 
     routes: Annotated[str, Meta(min_length=1, description="routes, their targets and utterances")] = "routes.toml"
-    rules: Annotated[str, Meta(min_length=1, description="guards and fallback rules; may be missing")] = "rules.toml"
+    rules: Annotated[str, Meta(min_length=1, description="guards and fallback rules; may be empty")] = "rules.toml"
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

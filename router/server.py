@@ -44,14 +44,14 @@ def make_http(app: App) -> HttpServer:
 
 
 async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. `on_ready` gets the URL once decisions can be had from models.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain. `on_ready` gets the URL once decisions can be had from models.
 
     Until then the port is open, /readyz says 503 and decisions come from the rules (`degraded: cold`).
     Raises: PolicyError, ModelError, LogRefused, OSError: why it can't start.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     app = build_app(config, allow_faults=allow_faults)
     http = make_http(app)

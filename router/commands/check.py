@@ -122,14 +122,12 @@ def _check_policy(config: Config, findings: Findings) -> Project | None:
     """Routes and rules, each file by itself, together, and each rule compiled."""
     routes_path, rules_path = config.routes_path, config.rules_path
     routes = findings.attempt(read_toml, routes_path, RoutesFile)
-    has_rules = rules_path.exists()
-    rules = findings.attempt(read_toml, rules_path, RulesFile) if has_rules else RulesFile()
+    rules = findings.attempt(read_toml, rules_path, RulesFile)
     if routes is not None:
         names = f"{len(routes.routes)} routes; default {routes.default}, unsure {routes.unsure}"
         findings.rows.append(("routes", shown(routes_path), names))
     if rules is not None:
-        number = f"{len(rules.guards)} guards, {len(rules.rules)} rules" if has_rules else "no such file: no rules"
-        findings.rows.append(("rules", shown(rules_path), number))
+        findings.rows.append(("rules", shown(rules_path), f"{len(rules.guards)} guards, {len(rules.rules)} rules"))
         for kind in ("guards", "rules"):
             for spec in getattr(rules, kind):
                 _check_rule(RulesFile(**{kind: (spec,)}), config, findings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -23,6 +23,11 @@ class Reason(Enum):
     UNSURE = "unsure"
     POLICY = "policy"
     EXPERIMENT = "experiment"
+
+
+def _words(*words: str) -> msgspec.Meta:
+    """For the description of the API: what a string may be."""
+    return msgspec.Meta(extra_json_schema={"enum": list(words)})
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,11 +58,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     interaction_id: str
     route: str
     target: Target
-    rung: str
-    degraded: str
+    rung: Annotated[str, _words("guard", "large", "small", "cache", "rules", "default")]
+    degraded: Annotated[str, _words("none", "budget", "overload", "breaker", "error", "cold")]
     confidence: float
     alternatives: tuple[Alternative, ...]
-    reason: str
+    reason: Annotated[str, _words(*(reason.value for reason in Reason))]
     task: None = None
     budget: BudgetReport
 

@@ -37,13 +37,15 @@ _MAX_AGE_S = "600"
 class Connection(RequestHandler):
     """One client connection. Knows when its bytes arrived, and keeps answering a client that has finished sending."""
 
-    __slots__ = ("_arrivals_ns", "_server", "has_ended", "received_ns")
+    __slots__ = ("_arrivals_ns", "_server", "has_ended", "received_ns", "stalled_ns")
 
     def __init__(self, server: HttpServer, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(server, **options)
         self._server = server
-        self._arrivals_ns: deque[int] = deque()  # of the requests that have been parsed and wait for their turn
-        self.received_ns = 0  # when the request that is being handled arrived
+        # Of the requests that have been parsed and wait for their turn: when they were read, and how long the event
+        # loop had been blocked just before.
+        self._arrivals_ns: deque[tuple[int, int]] = deque()
+        self.received_ns = self.stalled_ns = 0  # of the request that is being handled
         self.has_ended = False
 
     @property
@@ -54,14 +56,15 @@ class Connection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Parse; whatever became a request has arrived now."""
         now_ns = self._server.now_ns()
+        stalled_ns = self._server.late_ns(now_ns)
         before = self._request_count
         super().data_received(data)
         for _ in range(self._request_count - before):
-            self._arrivals_ns.append(now_ns)
+            self._arrivals_ns.append((now_ns, stalled_ns))
 
     def begin_request(self) -> None:
         """The oldest request that waits is being handled from here on."""
-        self.received_ns = self._arrivals_ns.popleft()
+        self.received_ns, self.stalled_ns = self._arrivals_ns.popleft()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own
         """Spare the parser two calls a request where nothing was paused."""
@@ -120,7 +123,7 @@ class HttpServer(web.Server):
                 methods["HEAD"] = methods["GET"]
         self._origins = frozenset(settings.cors_origins)
         self.max_connections = settings.max_connections
-        self.now_ns = app.clock.now_ns
+        self.now_ns, self.late_ns = app.clock.now_ns, app.lag.estimate.late_ns
         self.is_draining = False
 
     def __call__(self) -> RequestHandler:

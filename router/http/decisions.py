@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from router.http.admin import check_admin, in_format_asked
 from router.http.errors import NotFound, Unavailable
@@ -30,4 +33,6 @@ async def get_decision(app: App, request: web.BaseRequest) -> web.Response:
         raise Unavailable(str(error)) from None
     if record is None:
         raise NotFound(missing)
-    return in_format_asked(request, record)
+    # Nanoseconds are beyond what JavaScript's numbers hold; and a field that has its default is said, too.
+    at = datetime.fromtimestamp(record.at_ns / 1e9, UTC).isoformat()
+    return in_format_asked(request, {"at": at, **msgspec.structs.asdict(record)})

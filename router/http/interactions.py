@@ -30,6 +30,7 @@ from router.telemetry.trace import TraceContext, join
 if TYPE_CHECKING:
     from router.assembly import App
     from router.domain.decision import Decision
+    from router.http.app import Connection
 
 _LOGGER = logging.getLogger("takt.decision")
 CONTENT_TYPE, ACCEPT = istr("Content-Type"), istr("Accept")
@@ -117,8 +118,7 @@ class Interactions:
     async def _receive(self, app: App, request: web.BaseRequest, max_bytes: int) -> Received:
         handled_ns = app.clock.now_ns()
         # What had arrived waited for the event loop, and before that, if the loop was blocked, in the kernel.
-        arrived_ns = request.protocol.received_ns  # type: ignore[attr-defined] # router/http/app.py
-        stalled_ns = app.lag.estimate.late_ns(arrived_ns)
+        connection: Connection = request.protocol  # type: ignore[assignment] # router/http/app.py made it
         headers = request.headers
         media_type = codec.media_type_of(headers.get(CONTENT_TYPE))
         traceparent = headers.get(TRACEPARENT)
@@ -127,7 +127,7 @@ class Interactions:
             trace = join(traceparent, ",".join(headers.getall(TRACESTATE, ())), app.rng)
         body = await read_body(request, max_bytes, self._settings.body_timeout_ms)
         accept = codec.answer_type(headers.get(ACCEPT), media_type)
-        return Received(arrived_ns, stalled_ns, handled_ns, body, media_type, accept, trace)
+        return Received(connection.received_ns, connection.stalled_ns, handled_ns, body, media_type, accept, trace)
 
     async def _decide_once(self, app: App, asked: Asked, received: Received, key: str) -> Decided:
         """The decision of the first request with this key, which goes on even if its client leaves."""

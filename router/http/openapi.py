@@ -70,6 +70,7 @@ def document() -> dict[str, Any]:
         "required": ["decisions"],
         "properties": {"decisions": {"type": "array", "items": {"anyOf": either}}},
     }
+    components["DecisionRecord"]["properties"]["at"] = {"type": "string", "format": "date-time"}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Takt", "version": __version__, "description": "Routes within a latency budget."},

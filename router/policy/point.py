@@ -117,6 +117,8 @@ def _compile(kind: str, spec: GuardSpec, confidence: float) -> Rule[Callable[[st
     keywords = []
     for keyword in spec.keywords:
         phrase = " ".join(words(normalise(keyword.rstrip("*"))))
+        if "*" in keyword[:-1]:
+            raise PolicyError(f"{where}: keywords: {keyword!r}: a `*` may only stand at the end")
         if not phrase:
             raise PolicyError(f"{where}: keywords: {keyword!r} has no letters")
         keywords.append(phrase + "*" * keyword.endswith("*"))

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Utterance = Annotated[str, msgspec.Meta(min_length=1)]
 T = TypeVar("T")
 
 
 class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     target: Target
     description: str = ""
-    utterances: tuple[str, ...] = ()
+    utterances: tuple[Utterance, ...] = ()
 
 
 class RoutesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,13 +64,13 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_project(routes_path: Path, rules_path: Path) -> Project:
-    """Read and cross-check both files; a missing rules file means no rules.
+    """Read and cross-check both files. Both must exist: a rules file not found would be guards that do not bind.
 
     Raises: PolicyError naming file, key and what is allowed.
     """
     routes_content = _read(routes_path)
     routes = _fit_routes(_parse(routes_content, routes_path), routes_path)
-    rules_content = _read(rules_path) if rules_path.exists() else b""
+    rules_content = _read(rules_path)
     rules = fit(_parse(rules_content, rules_path), RulesFile, str(rules_path))
     known = f"the routes are {', '.join(sorted(routes.routes))}"
     for key, route in (("default", routes.default), ("unsure", routes.unsure)):

@@ -16,8 +16,6 @@ _MS = 1_000_000
 _TICK_NS = 20 * _MS
 # uvloop's timers have a grain of 1 ms and may fire 0.8 ms early: less than this says nothing about the loop.
 _NOISE_NS = 2 * _MS
-# What is handled this soon after a late tick has probably waited as long as the tick has.
-_RECENT_NS = 5 * _MS
 # One turn of a busy loop; only the start of the estimate.
 _PROFILE_NS = 200_000.0
 
@@ -25,12 +23,11 @@ _PROFILE_NS = 200_000.0
 class LagEstimate:
     """How long callbacks wait for the loop. Pure: times are arguments, in monotonic ns."""
 
-    __slots__ = ("_due_ns", "_late_ns", "_tail", "_tick_ns")
+    __slots__ = ("_due_ns", "_late_ns", "_tail")
 
     def __init__(self) -> None:
         self._tail = CostEstimate(_PROFILE_NS, _PROFILE_NS)
         self._late_ns = 0
-        self._tick_ns = 0
         self._due_ns: int | None = None
 
     def observe(self, tick_late_ns: int, turn_ns: int, now_ns: int) -> int:
@@ -39,7 +36,6 @@ class LagEstimate:
         Returns: the lag learned from, the larger of the two; lateness within the timer's noise is none.
         """
         self._late_ns = tick_late_ns if tick_late_ns >= _NOISE_NS else 0
-        self._tick_ns = now_ns
         self._due_ns = now_ns + _TICK_NS
         lag_ns = max(self._late_ns, turn_ns)
         self._tail.observe(lag_ns, now_ns)
@@ -48,8 +44,8 @@ class LagEstimate:
     def late_ns(self, now_ns: int) -> int:
         """How long the loop was blocked just before `now_ns`.
 
-        0 unless a tick is overdue or was late within the last 5 ms. A block shows only as far as it
-        outlasts the next tick, so up to 20 ms of it are not seen.
+        0 unless a tick is overdue, or was late and what had arrived meanwhile is still being read. A block
+        shows only as far as it outlasts the next tick, so up to 20 ms of it are not seen.
         """
         if self._due_ns is None:
             return 0
@@ -57,7 +53,11 @@ class LagEstimate:
         overdue_ns = now_ns - self._due_ns
         if overdue_ns >= _NOISE_NS:
             return overdue_ns
-        return self._late_ns if now_ns - self._tick_ns <= _RECENT_NS else 0
+        return self._late_ns
+
+    def settle(self) -> None:
+        """What had arrived during the block has been read: what comes now has not waited."""
+        self._late_ns = 0
 
     def p99_ns(self, now_ns: int) -> int:
         """Allow for the loop at `now_ns`: the learned tail, or the present lateness when that is more."""
@@ -105,3 +105,5 @@ class LagMonitor:
 
     def _measure_turn(self, since_ns: int) -> None:
         self._turn_ns = self._clock.now_ns() - since_ns
+        # Between this callback and the next the loop reads what is pending, without waiting for more.
+        self._loop.call_soon(self.estimate.settle)

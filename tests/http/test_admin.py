@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,6 +68,18 @@ def test_a_rung_that_fails_is_replaced_by_the_floor(faulty: Running, fault: dict
 def test_a_slow_rung_is_slow(faulty: Running) -> None:
     _put(faulty, {"small": {"delay_ms": 30}})
     assert faulty.decide("is the transfer slow today?")["budget"]["elapsed_ms"] >= 30
+
+
+def test_what_came_after_a_stall_is_not_charged_for_it(faulty: Running) -> None:
+    """Four stalls of 200 ms in a row; right after them, budgets of 100 ms are whole."""
+    _put(faulty, {"small": {"delay_ms": 200}})
+    with ThreadPoolExecutor(4) as pool:
+        stalled = list(pool.map(lambda n: faulty.post({"text": f"stalled {n}", "budget_ms": 100}), range(4)))
+    _put(faulty, {})
+    after = [faulty.post({"text": f"after {n}", "budget_ms": 100}).json() for n in range(4)]
+    assert any(reply.status == 504 or reply.json()["budget"].get("late") for reply in stalled)
+    assert max(answer["budget"]["elapsed_ms"] for answer in after) < 100
+    assert not any(answer["budget"].get("late", False) for answer in after)
 
 
 def test_a_store_that_is_down_loses_no_answer(faulty: Running) -> None:

@@ -49,8 +49,11 @@ def test_a_project(tmp_path: Path) -> None:
     assert project.rules.guards[0].keywords == ("real person",)
 
 
-def test_no_rules_file_means_no_rules(tmp_path: Path) -> None:
-    assert read(tmp_path, rules=None).rules.guards == ()
+def test_an_empty_rules_file_means_no_rules_and_a_missing_one_is_refused(tmp_path: Path) -> None:
+    assert read(tmp_path, rules="").rules.guards == ()
+    (tmp_path / "rules.toml").unlink()
+    with pytest.raises(PolicyError, match=r"rules\.toml: no such file"):
+        read(tmp_path, rules=None)
 
 
 @pytest.mark.parametrize(
