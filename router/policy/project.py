@@ -73,6 +73,8 @@ def read_project(routes_path: Path, rules_path: Path) -> Project:
     rules_content = _read(rules_path)
     rules = fit(_parse(rules_content, rules_path), RulesFile, str(rules_path))
     known = f"the routes are {', '.join(sorted(routes.routes))}"
+    if OUT_OF_SCOPE in routes.routes:
+        raise PolicyError(f"{routes_path}: routes.{OUT_OF_SCOPE}: the name is kept for texts that belong to no route")
     for key, route in (("default", routes.default), ("unsure", routes.unsure)):
         if route not in routes.routes:
             raise PolicyError(f"{routes_path}: {key} = {route!r} is not a route; {known}")

@@ -60,6 +60,7 @@ def test_an_empty_rules_file_means_no_rules_and_a_missing_one_is_refused(tmp_pat
     ("old", "new", "parts"),
     [
         pytest.param('default = "help"\n', "", ["default"], id="a key is missing"),
+        pytest.param("[routes.human]", "[routes.oos]", ["routes.oos", "belong to no route"], id="a reserved name"),
         pytest.param('"help"', '"hlep"', ["default", "'hlep'", "help, human"], id="default is no route"),
         pytest.param('unsure = "human"', 'unsure = "x"', ["unsure", "'x'", "help, human"], id="unsure is no route"),
         pytest.param("unsure =", "unsur =", ["unsur", "allowed: default, unsure"], id="an unknown key"),
