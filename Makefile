@@ -31,6 +31,7 @@ nightly: $(VENV)/.test ## the large counts: 10,000 simulation seeds, 20 kills, t
 bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in the same run
 	$(BIN)/python -m tests.bench.decision_cost
 	$(BIN)/python -m tests.bench.decision_profile
+	$(BIN)/python -m tests.bench.decision_parts
 	$(BIN)/python -m tests.bench.http_layer
 	$(BIN)/python -m tests.bench.metric_cost
 	$(BIN)/python -m tests.bench.log_append

@@ -1,7 +1,7 @@
 """One thread that runs model calls one after the other, off the event loop.
 
 The thread only runs jobs; the line of jobs belongs to the event loop, which learns of each end by
-`call_soon_threadsafe` (about 20 us against 40-60 for `run_in_executor`; docs/how-it-works.md).
+`call_soon_threadsafe`, which takes fewer steps than `run_in_executor` with its two futures.
 """
 
 from __future__ import annotations

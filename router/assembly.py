@@ -80,10 +80,8 @@ class App:
         """Let the point answer from models: the best rung first."""
         unknown = sorted(set(loaded.manifest.labels) - set(self.point.targets) - {OUT_OF_SCOPE})
         if unknown:
-            _LOGGER.warning(
-                "the models know routes that routes.toml does not (%s): they will answer `unsure`; train again",
-                ", ".join(unknown),
-            )
+            effect = "the models know them, routes.toml does not: they answer `unsure`; train again"
+            _LOGGER.warning("unknown_routes", extra={"routes": ", ".join(unknown), "effect": effect})
         settings = self.config.settings
         rungs = []
         for spec in reversed(loaded.manifest.rungs):

@@ -95,7 +95,7 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """What aiohttp itself refuses (bad HTTP) or a bug: a problem like any other, never a traceback."""
         if status >= 500:  # noqa: PLR2004
-            _LOGGER.error("unexpected error in %s", request.path, exc_info=exc)
+            _LOGGER.error("unexpected_error", extra={"path": request.path}, exc_info=exc)
         detail = "an unexpected error; it has been logged" if status >= 500 else (message or str(exc))  # noqa: PLR2004
         code = "internal" if status >= 500 else "bad-http"  # noqa: PLR2004
         response = problem_response(Problem(title=title_of(status), status=status, code=code, detail=detail[:500]))

@@ -139,7 +139,8 @@ class Interactions:
             entry = Entry(fingerprint, received.handled_ns, asyncio.ensure_future(_decide_and_finish(app, asked)))
             self._kept.begin(key, entry)
             entry.answer.add_done_callback(lambda answer: self._drop_if_failed(key, answer))
-        elif entry.fingerprint != fingerprint:
+            return await asyncio.shield(entry.answer)  # the pipeline keeps to its budget
+        if entry.fingerprint != fingerprint:
             raise KeyReused("Idempotency-Key: was used for another body; a new request needs a new key")
         try:
             async with asyncio.timeout(max(0, asked.budget.remaining_ns(app.clock.now_ns())) / 1e9):

@@ -82,6 +82,15 @@ def test_what_came_after_a_stall_is_not_charged_for_it(faulty: Running) -> None:
     assert not any(answer["budget"].get("late", False) for answer in after)
 
 
+def test_a_late_answer_under_a_key_is_a_late_answer(faulty: Running) -> None:
+    """As without one: only who repeats a request waits on a clock of his own."""
+    faulty.app.point.rungs[0].cost.restart()  # what earlier faults taught it would keep it from being asked
+    _put(faulty, {"small": {"delay_ms": 150}})
+    reply = faulty.post({"text": "late under a key", "budget_ms": 100}, {"Idempotency-Key": "late"})
+    assert reply.status == 200
+    assert reply.json()["budget"]["late"] is True
+
+
 def test_a_store_that_is_down_loses_no_answer(faulty: Running) -> None:
     _put(faulty, {"store": {"down": True}})
     answer = faulty.decide(SURE_TEXT)
