@@ -29,6 +29,7 @@ class BadFile(ModelError):
 
     def __init__(self, path: Path, problem: str) -> None:
         """Name the file, what is wrong, and the remedy."""
+        self.path, self.problem = path, problem
         super().__init__(f"{path}: {problem}; train again with `takt train`, or restore the whole directory")
 
 
@@ -42,3 +43,47 @@ class BadOutput(ModelError):
 
 class QualityRefused(ModelError):
     """A trained rung is worse than what is allowed, and no manifest names it."""
+
+
+class UnknownVersion(ModelError):
+    """No version is meant by that name, or more than one."""
+
+
+class StoreFailed(ModelError):
+    """The directory of versions cannot be changed; what was active is active still."""
+
+    def __init__(self, path: Path, problem: OSError) -> None:
+        """Name the file and what the disk said."""
+        super().__init__(f"{path}: cannot be written ({problem.strerror or problem}); nothing was changed")
+
+
+class VersionRefused(ModelError):
+    """A version that is sound must not serve here all the same."""
+
+
+class TooSlow(VersionRefused):
+    """A rung takes longer than its place in the ladder allows."""
+
+
+class LessAccurate(VersionRefused):
+    """A version is right less often than the active one."""
+
+
+class EncoderRefused(ModelError):
+    """What should be a pretrained encoder is not, or not one that is known."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        """Name the file, what is wrong, and the remedy."""
+        remedy = "name a directory with config.json, model.safetensors and tokenizer.json of a BERT sentence encoder"
+        super().__init__(f"{path}: {problem}; {remedy}")
+
+
+class TorchMissing(ModelError):
+    """Tuning an encoder needs torch."""
+
+    def __init__(self) -> None:
+        """Say how to get it."""
+        super().__init__(
+            "--accurate needs torch, which is not installed: pip install torch --index-url"
+            " https://download.pytorch.org/whl/cpu"
+        )

@@ -10,9 +10,11 @@ from msgspec import Struct
 
 from models import registry
 from models.calibrate import ece, softmax
-from models.classifier import Classifier
+from models.classifier import Classifier, Scores
+from models.data import Example, Row
 from models.errors import DataError
-from models.spec import OUT_OF_SCOPE
+from models.inputs import Question
+from models.spec import OUT_OF_SCOPE, verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +30,7 @@ class Score(Struct, frozen=True, kw_only=True):
 
     `accuracy`, `ece`, `coverage90_accuracy` are of the in-scope rows; a row answered "out of scope" is wrong there.
     `coverage90_accuracy`: accuracy on the 90 % with the highest confidence. `auroc_oos`: in scope against out of
-    scope by the highest confidence in any route.
+    scope by what the rung decides it by: its familiarity, or the highest confidence in any route.
     """
 
     accuracy: float
@@ -38,12 +40,15 @@ class Score(Struct, frozen=True, kw_only=True):
 
 
 class RungReport(Struct, frozen=True, kw_only=True):
-    """One rung on the rows given; costs are text to prediction, one text at a time."""
+    """One rung on the rows given; costs are text to prediction, one text at a time.
+
+    `accuracy_fp32` is None for a rung that came without a float32 graph.
+    """
 
     accuracy: float
     auroc_oos: float | None
     ece: float
-    accuracy_fp32: float
+    accuracy_fp32: float | None
     p50_us: float
     p99_us: float
     bytes: int
@@ -57,34 +62,61 @@ class Report(Struct, frozen=True, kw_only=True):
     rungs: dict[str, RungReport]
 
 
-def evaluate(models_dir: Path, rows: Sequence[tuple[str, str]]) -> Report:
-    """Score every rung of `models_dir` on rows of (text, route); the route `oos` marks rows out of scope.
+def evaluate(models_dir: Path, rows: Sequence[Row]) -> Report:
+    """Score every rung of `models_dir` on rows; the route `oos` marks rows out of scope.
 
+    Args: rows: (text, route), or with the values of the manifest's columns, in their order.
     Raises: DataError: no row in scope, or a route that the models don't know; ManifestError, BadFile.
     """
     loaded = registry.load(models_dir)
     labels = loaded.manifest.labels
-    texts = [text for text, _ in rows]
-    truth = truth_of([route for _, route in rows], labels)
+    examples = [Example(*row) for row in rows]
+    questions = [Question(row.text, row.values) for row in examples]
+    routes = [row.route for row in examples]
+    truth = truth_of(routes, labels)
     rungs = {}
     for name, rung in loaded.rungs.items():
-        spec = rung.classifier.spec
-        graph = registry.verify(models_dir / spec.fp32_file, spec.fp32_sha256)
-        fp32 = Classifier(labels, msgspec.structs.replace(spec, file=spec.fp32_file), models_dir, graph)
-        p50_ns, p99_ns = registry.measure(rung.classifier, texts)
-        served = score(_logits(rung.classifier, texts), truth, labels, spec.temperature)
-        whole = score(_logits(fp32, texts), truth, labels, spec.temperature)
+        classifier = rung.classifier
+        own = truth if classifier.labels == labels else truth_of(routes, classifier.labels)
+        answers, costs_ns = registry.ask(classifier, questions)
+        p50_ns, p99_ns = registry.quantiles(costs_ns)
+        served = _score(classifier, answers, own)
         rungs[name] = RungReport(
             accuracy=served.accuracy,
             auroc_oos=served.auroc_oos,
             ece=served.ece,
-            accuracy_fp32=whole.accuracy,
+            accuracy_fp32=_accuracy_fp32(classifier, labels, models_dir, questions, own),
             p50_us=p50_ns / 1_000,
             p99_us=p99_ns / 1_000,
-            bytes=spec.bytes,
+            bytes=classifier.spec.bytes,
             coverage90_accuracy=served.coverage90_accuracy,
         )
     return Report(n=len(rows), rungs=rungs)
+
+
+def _accuracy_fp32(
+    classifier: Classifier,
+    labels: tuple[str, ...],
+    models_dir: Path,
+    questions: Sequence[Question],
+    truth: NDArray[np.int64],
+) -> float | None:
+    """Accuracy of the rung before its weights were rounded, where it has been kept."""
+    spec = classifier.spec
+    if spec.fp32_file is None or spec.fp32_sha256 is None:
+        return None
+    graph = verify(models_dir / spec.fp32_file, spec.fp32_sha256)
+    whole = Classifier(labels, msgspec.structs.replace(spec, file=spec.fp32_file), models_dir, graph)
+    return _score(whole, registry.ask(whole, questions)[0], truth).accuracy
+
+
+def _score(classifier: Classifier, answers: Sequence[Scores], truth: NDArray[np.int64]) -> Score:
+    """Score what `classifier` answered."""
+    familiarity = None
+    if classifier.spec.familiarity is not None:
+        familiarity = np.array([answer.familiarity for answer in answers], np.float32)
+    logits = np.stack([answer.logits for answer in answers])
+    return score(logits, truth, classifier.labels, classifier.spec.temperature, familiarity)
 
 
 def truth_of(routes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
@@ -107,8 +139,17 @@ def scope_of(truth: NDArray[np.int64], labels: Sequence[str]) -> NDArray[np.bool
     return (truth >= 0) & routes_of(labels)[truth]
 
 
-def score(logits: NDArray[np.float32], truth: NDArray[np.int64], labels: Sequence[str], temperature: float) -> Score:
-    """Quality of `logits`. Shapes: float32[n, labels], int64[n] as of `truth_of`. Raises: DataError: none in scope."""
+def score(
+    logits: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    labels: Sequence[str],
+    temperature: float,
+    familiarity: NDArray[np.float32] | None = None,
+) -> Score:
+    """Quality of `logits`. Raises: DataError: no row is in scope.
+
+    Shapes: logits: float32[n, labels], truth: int64[n] as of `truth_of`, familiarity: float32[n].
+    """
     routes, in_scope = routes_of(labels), scope_of(truth, labels)
     if not in_scope.any():
         raise DataError("no row is in scope; there is nothing to score")
@@ -116,7 +157,7 @@ def score(logits: NDArray[np.float32], truth: NDArray[np.int64], labels: Sequenc
     confidence = shares[in_scope].max(axis=1)
     correct = shares[in_scope].argmax(axis=1) == truth[in_scope]
     surest = np.argsort(-confidence, kind="stable")[: max(1, round(_COVERED_SHARE * len(confidence)))]
-    familiar = shares[:, routes].max(axis=1)
+    familiar = shares[:, routes].max(axis=1) if familiarity is None else familiarity
     return Score(
         accuracy=float(correct.mean()),
         ece=ece(confidence, correct),
@@ -130,8 +171,3 @@ def auroc(above: NDArray[np.float32], below: NDArray[np.float32]) -> float:
     ordered = np.sort(below)
     wins = np.searchsorted(ordered, above, side="left") + np.searchsorted(ordered, above, side="right")
     return float(wins.mean() / (2 * len(below)))
-
-
-def _logits(classifier: Classifier, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Shapes: -> float32[texts, labels]."""
-    return np.stack([classifier.logits(text) for text in texts])

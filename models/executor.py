@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 
     from budgets.clock import Clock
 
-# On Linux the thread yields to the event loop when both want the same core.
 _NICENESS = 5
+
+
+def yield_cores() -> None:
+    """Let the calling thread give way to the event loop when both want the same core."""
+    if sys.platform == "linux":
+        with suppress(PermissionError):  # the process is nicer than that already
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 class ThreadExecutor:
@@ -56,9 +62,7 @@ class ThreadExecutor:
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        if sys.platform == "linux":
-            with suppress(PermissionError):  # the process is nicer than that already
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        yield_cores()
         now_ns = self._clock.now_ns
         while (job := self._inbox.get()) is not None:
             if job.is_startable(now_ns()):

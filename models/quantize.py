@@ -1,4 +1,4 @@
-"""A trained table as an ONNX graph: int8 to serve, float32 to compare with.
+"""A trained table as nodes of an ONNX graph: int8 to serve, float32 to compare with.
 
 Weights are int8 with one scale a column, folded into the head, so the graph gathers int8 rows and sums them as
 integers. Activations stay float: there is no scale that depends on the other texts of a batch, and the sums are exact.
@@ -11,22 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from models.errors import QualityRefused
+from models.graph import FLOAT
 from models.table import Table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from models.graph import Graph
 
 MAX_LOSS_SHARE = 0.005
 """int8 may be wrong on this share of the held-out rows more than float32, not more."""
 
-_NOISE_ROWS = 2.5  # on a few hundred rows two more mistakes are chance, and would be over the share
-_OPSET, _IR = 21, 10
 _STEPS = 127  # symmetric: -128 is not used
 
 
@@ -42,63 +39,43 @@ def rounded(table: Table) -> Table:
     return Table(rows=np.rint(table.rows / step) * step, head=table.head, bias=table.bias)
 
 
-def check_loss(accuracy_fp32: float, accuracy_int8: float, rows: int) -> None:
-    """Raises: QualityRefused: int8 is wrong more often on `rows` rows than `MAX_LOSS_SHARE` and chance allow."""
-    lost, allowed = accuracy_fp32 - accuracy_int8, max(MAX_LOSS_SHARE, _NOISE_ROWS / rows)
+def check_loss(right_fp32: NDArray[np.bool_], right_int8: NDArray[np.bool_]) -> None:
+    """Raises: QualityRefused: int8 is wrong more often than `MAX_LOSS_SHARE` and chance allow.
+
+    Rounding changes some answers for the worse and some for the better; their difference is chance as long as it is
+    within two standard deviations of a fair coin's.
+
+    Shapes: bool[rows], whether each held-out row was answered right.
+    """
+    rows, changed = len(right_fp32), int((right_fp32 != right_int8).sum())
+    lost = int(right_fp32.sum()) - int(right_int8.sum())
+    allowed = max(MAX_LOSS_SHARE * rows, 2 * changed**0.5)
     if lost > allowed:
         raise QualityRefused(
-            f"int8 loses {100 * lost:.1f} points of accuracy on {rows} held-out rows;"
-            f" at most {100 * allowed:.1f} are allowed"
+            f"int8 loses {100 * lost / rows:.1f} points of accuracy on {rows} held-out rows;"
+            f" at most {100 * allowed / rows:.1f} are allowed"
         )
 
 
-def write_int8(table: Table, path: Path) -> None:
-    """Write the graph that is served."""
+def add(graph: Graph, table: Table, *, int8: bool) -> str:
+    """Add `table`, rounded to int8 or whole. Returns: the logits, float32[texts, labels]."""
+    return (_add_int8 if int8 else _add_fp32)(graph, table)
+
+
+def _add_int8(graph: Graph, table: Table) -> str:
     step = scales(table)
-    rows = np.rint(table.rows / step).astype(np.int8)
-    sums = [
-        helper.make_node("Gather", ["rows", "ids"], ["gathered"]),
-        helper.make_node("MatMulInteger", ["member", "gathered"], ["whole"]),
-        helper.make_node("Cast", ["whole"], ["sums"], to=TensorProto.FLOAT),
-    ]
-    _write(path, rows, (step[:, None] * table.head).astype(np.float32), table.bias, sums)
+    gathered = graph.node("Gather", graph.constant(np.rint(table.rows / step).astype(np.int8)), "ids")
+    sums = graph.node("Cast", graph.node("MatMulInteger", "member", gathered), to=FLOAT)
+    return _add_head(graph, sums, (step[:, None] * table.head).astype(np.float32), table.bias)
 
 
-def write_fp32(table: Table, path: Path) -> None:
-    """Write the same graph with float32 weights."""
-    sums = [
-        helper.make_node("Gather", ["rows", "ids"], ["gathered"]),
-        helper.make_node("Cast", ["member"], ["weights"], to=TensorProto.FLOAT),
-        helper.make_node("MatMul", ["weights", "gathered"], ["sums"]),
-    ]
-    _write(path, table.rows, table.head, table.bias, sums)
+def _add_fp32(graph: Graph, table: Table) -> str:
+    gathered = graph.node("Gather", graph.constant(table.rows), "ids")
+    sums = graph.node("MatMul", graph.node("Cast", "member", to=FLOAT), gathered)
+    return _add_head(graph, sums, table.head, table.bias)
 
 
-def _write(
-    path: Path,
-    rows: NDArray[np.int8] | NDArray[np.float32],
-    head: NDArray[np.float32],
-    bias: NDArray[np.float32],
-    sums: list[onnx.NodeProto],
-) -> None:
+def _add_head(graph: Graph, sums: str, head: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
     """Sums of rows, over the root of their number, through the head."""
-    nodes = [
-        *sums,
-        helper.make_node("Div", ["sums", "length"], ["hidden"]),
-        helper.make_node("Gemm", ["hidden", "head", "bias"], ["logits"]),
-    ]
-    weights = {"rows": rows, "head": head, "bias": bias}
-    graph = helper.make_graph(
-        nodes,
-        "rung",
-        [
-            helper.make_tensor_value_info("ids", TensorProto.INT32, ["n"]),
-            helper.make_tensor_value_info("member", TensorProto.UINT8, ["texts", "n"]),
-            helper.make_tensor_value_info("length", TensorProto.FLOAT, ["texts", 1]),
-        ],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["texts", len(bias)])],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    hidden = graph.node("Div", sums, "length")
+    return graph.node("Gemm", hidden, graph.constant(head), graph.constant(bias))

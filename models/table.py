@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 from scipy import sparse
 
+from models.adam import Adam
 from models.calibrate import softmax
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Table:
     rows: NDArray[np.float32]
     head: NDArray[np.float32]
     bias: NDArray[np.float32]
+
+    def scaled(self, by: float) -> Table:
+        """The same, all logits times `by`."""
+        return Table(rows=self.rows, head=self.head * np.float32(by), bias=self.bias * np.float32(by))
 
     def logits(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
         """Scores of many texts. Shapes: counts: [n, buckets] -> float32[n, labels]."""
@@ -120,27 +125,6 @@ def _report(progress: Callable[[int, int], None], before: int, total: int, done:
     progress(before + done, total)
 
 
-class _Adam:
-    """A weight and its moments (Kingma & Ba 2015)."""
-
-    __slots__ = ("_first", "_second", "_steps", "value")
-
-    def __init__(self, value: NDArray[np.float32]) -> None:
-        self.value = value
-        self._first = np.zeros_like(value)
-        self._second = np.zeros_like(value)
-        self._steps = 0
-
-    def step(self, grad: NDArray[np.float32], rate: float) -> None:
-        """Move against `grad`."""
-        self._steps += 1
-        self._first += np.float32(0.1) * (grad - self._first)
-        self._second += np.float32(0.001) * (grad * grad - self._second)
-        scale = np.float32(rate / (1 - 0.9**self._steps))
-        root = np.sqrt(self._second / np.float32(1 - 0.999**self._steps))
-        self.value -= scale * self._first / (root + np.float32(1e-8))
-
-
 class _Member:
     """One table in training: Adam for the head, plain steps of a set length for the rows.
 
@@ -169,8 +153,8 @@ class _Member:
         ids, width = self._texts.shape[1], settings.member_width
         self._place = np.zeros(ids, np.int32)
         self.rows = rng.standard_normal((ids, width), np.float32) * np.float32(settings.spread)
-        self.head = _Adam(rng.standard_normal((width, labels), np.float32) / np.float32(np.sqrt(width)))
-        self.bias = _Adam(np.zeros(labels, np.float32))
+        self.head = Adam(rng.standard_normal((width, labels), np.float32) / np.float32(np.sqrt(width)))
+        self.bias = Adam(np.zeros(labels, np.float32))
 
     def learn(self, steps: int, progress: Callable[[int], None]) -> None:
         """Take `steps` steps through shuffled examples, at a pace that rises fast and falls to nothing."""

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,17 +18,18 @@ from budgets.predictor import CostEstimate
 from fallbacks.breaker import Breaker, State
 from fallbacks.cache import Cache
 from fallbacks.runner import Runner
-from models import registry
+from models.columns import declared
 from models.executor import ThreadExecutor
 from models.spec import OUT_OF_SCOPE
 from router import __version__
+from router.activation import INLINE_RUNG, Activator, check_providers
 from router.domain.identity import IdSource
 from router.faults import Faults
 from router.log import GroupLog, MemoryLog, SqliteStore, StoreFault
 from router.pipeline import Key, Pipeline
 from router.policy.errors import PolicyError
 from router.policy.expression import Expression
-from router.policy.point import ModelRung, Point, build_point
+from router.policy.point import ModelRung, Plan, Point, build_point
 from router.policy.project import Project, read_project
 from router.telemetry import logs
 from router.telemetry.lag import LagMonitor
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from router.telemetry.otel import SpanExport
 
 _LOGGER = logging.getLogger("takt.assembly")
-# The rung that is cheap enough to run on the event loop; any other runs on the executor.
-INLINE_RUNG = "small"
 
 
 @dataclass(slots=True)
@@ -66,18 +65,18 @@ class App:
     spans: SpanExport | None
     keeper: SpanKeeper
     faults: Faults | None
+    models: Activator = field(init=False)
     is_ready: bool = False
 
     async def start(self) -> None:
         """Open the log, load and warm up the models. Raises: LogRefused, ModelError: what is wrong and what to do."""
         await self.log.start()
         self.lag.start()
-        loaded = await asyncio.to_thread(registry.load, self.config.models_dir)
-        self.install(loaded)
+        await self.models.start()
         self.is_ready = True
 
     def install(self, loaded: LoadedModels) -> None:
-        """Let the point answer from models: the best rung first."""
+        """Let the point answer from models: the best rung first. Who decides now keeps to the plan it began with."""
         unknown = sorted(set(loaded.manifest.labels) - set(self.point.targets) - {OUT_OF_SCOPE})
         if unknown:
             effect = "the models know them, routes.toml does not: they answer `unsure`; train again"
@@ -97,17 +96,20 @@ class App:
                     threshold=spec.threshold,
                 )
             )
-        self.point.plan_version = plan_version(self.project, loaded.manifest.plan_version)
-        self.point.rungs = tuple(rungs)
-        self.metrics.set_info(__version__, self.point.plan_version)
+        fed = declared(loaded.manifest.columns)
+        others = tuple(column for column in self.project.routes.columns if column not in fed)
+        version = plan_version(self.project, loaded.manifest.plan_version)
+        plan = Plan(version, tuple(rungs), columns=fed + others, fed=len(fed))
+        self.metrics.breaker_state.children.clear()  # they would keep the rungs of the plan before
+        self.metrics.rung_cost.children.clear()
         for model_rung in rungs:
             self._watch_rung(model_rung)
+        self.metrics.set_info(__version__, plan.version)
+        self.point.plan = plan
 
     def _watch_rung(self, rung: ModelRung) -> None:
-        def tell(state: State) -> None:
-            _LOGGER.warning("breaker_%s", state.name.lower(), extra={"rung": rung.name})
-
-        rung.breaker.on_move = tell
+        # Its name, not the rung: a cycle would keep a model that has been replaced until garbage is collected.
+        rung.breaker.on_move = partial(_tell_breaker, rung.name)
         self.metrics.breaker_state.child(rung.name).watch(lambda: rung.breaker.state.value)
         self.metrics.rung_cost.child(rung.name, "0.5").watch(lambda: rung.cost.p50_ns() / 1e9)
         self.metrics.rung_cost.child(rung.name, "0.99").watch(lambda: rung.cost.p99_ns(self.clock.now_ns()) / 1e9)
@@ -115,6 +117,7 @@ class App:
     async def close(self) -> None:
         """Finish what was begun and write what waits."""
         self.is_ready = False
+        await self.models.close()
         self.lag.stop()
         await self.log.close()
         await asyncio.to_thread(self.executor.close)  # a call that hangs must hold up nothing else
@@ -127,6 +130,7 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
 
     Raises: PolicyError, TelemetryError: what in the configuration can't be, and what is allowed.
     """
+    check_providers(config)
     settings = config.settings
     clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
     loop = asyncio.get_running_loop()
@@ -166,11 +170,16 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
         keeper=SpanKeeper(settings.telemetry.keep_share, random.Random(rng.getrandbits(64))),
         faults=None,
     )
+    app.models = Activator(config, app.install, metrics.model_swaps)
     if allow_faults:
         store = log.fault if isinstance(log, GroupLog) else StoreFault()
         app.faults = Faults(random.Random(rng.getrandbits(64)), loop, executor, store)
     _watch(app)
     return app
+
+
+def _tell_breaker(rung: str, state: State) -> None:
+    _LOGGER.warning("breaker_%s", state.name.lower(), extra={"rung": rung})
 
 
 def _build_point(config: Config, project: Project) -> Point:

@@ -17,6 +17,8 @@ from budgets.admission import AdmissionSettings
 from budgets.deadline import BudgetSettings
 from fallbacks.breaker import BreakerSettings
 from fallbacks.cache import CacheSettings
+from models.calibrate import KEPT_ACCURACY
+from models.session import CPU
 from router.http.settings import ServerSettings
 from router.log import LogSettings
 from router.policy.errors import PolicyError
@@ -39,7 +41,27 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the trained models are and how they run."""
 
-    dir: Annotated[str, Meta(min_length=1, description="what `takt train --out` wrote")] = "models"
+    dir: Annotated[str, Meta(min_length=1, description="versions of models, as `takt train --out` writes them")] = (
+        "models"
+    )
+    encoder: Annotated[
+        str, Meta(description="folder of the pretrained encoder that `takt train` uses; empty: the installed package")
+    ] = ""
+    kept_accuracy: Annotated[
+        float, Meta(ge=0.5, le=0.999, description="share of the routes taken that shall be right; sets thresholds")
+    ] = KEPT_ACCURACY
+    providers: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="onnxruntime's execution providers, the preferred first")
+    ] = CPU
+    keep_versions: Annotated[
+        int, Meta(ge=3, le=1_000, description="versions that `takt train` leaves; the oldest goes first")
+    ] = 5
+    inline_limit_ms: Annotated[
+        float, Meta(gt=0, le=1_000, description="a version whose `small` takes longer (p99) is not activated, ms")
+    ] = 2.0
+    canary_loss_share: Annotated[
+        float, Meta(ge=0, le=1, description="share of its canary texts that a new version may lose to the active one")
+    ] = 0.02
     executor_queue: Annotated[
         int, Meta(ge=1, le=10_000, description="calls that may be waiting for the executor; one more is not queued")
     ] = 64
@@ -79,6 +101,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def models_dir(self) -> Path:
         return self.path(self.settings.models.dir)
+
+    @property
+    def encoder_dir(self) -> Path | None:
+        """None: the installed package."""
+        stated = self.settings.models.encoder
+        return self.path(stated) if stated else None
 
 
 def load_config(path: Path, environment: Mapping[str, str]) -> Config:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from fallbacks.runner import Executor
     from models.classifier import Classifier, Prediction
+    from models.columns import Value
     from router.log import StoreFault
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -108,18 +109,18 @@ class Faults:
     def _again(self, block: Callable[[], None]) -> None:
         self._timers[block] = self._loop.call_later(BETWEEN_BLOCKS_S, block)
 
-    def around(self, name: str, classifier: Classifier) -> Callable[[str], Prediction]:
+    def around(self, name: str, classifier: Classifier) -> Callable[[str, tuple[Value, ...]], Prediction]:
         """The classifier's `predict`, with what the plan says for the rung of that name."""
 
-        def predict(text: str) -> Prediction:
+        def predict(text: str, values: tuple[Value, ...] = ()) -> Prediction:
             fault: RungFault = getattr(self.plan, name, RungFault())
             if fault.delay_ms:
                 time.sleep(fault.delay_ms / 1e3)
             if self._rng.random() < fault.error_share:
                 raise InjectedError(f"{name} was told to fail")
-            logits = classifier.logits(text)
+            scores = classifier.scores(text, values)
             if self._rng.random() < fault.nan_share:
-                logits = np.full_like(logits, np.nan)
-            return classifier.interpret(logits)
+                scores = scores._replace(logits=np.full_like(scores.logits, np.nan))
+            return classifier.interpret(scores)
 
         return predict

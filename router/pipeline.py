@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from fallbacks.ladder import Choice
     from fallbacks.runner import Run, Runner
     from models.classifier import Prediction
+    from models.columns import Value
     from router.domain.identity import IdSource
     from router.log import Log
-    from router.policy.point import ModelRung, Point, Request
+    from router.policy.point import ModelRung, Plan, Point, Request
     from router.telemetry.registry import Metrics
 
 # Everything of a decision that is not a model, before it has been measured (p99 on a slow machine).
@@ -58,6 +59,7 @@ class Key(NamedTuple):
     point: str
     plan_version: str
     text: str
+    values: tuple[Value, ...] = ()
 
 
 class Lag(Protocol):
@@ -99,7 +101,7 @@ class Pipeline:
 
         Raises: NotAdmitted: no answer can be had in time, or the server takes no more.
         """
-        now_ns, ledger = self._clock.now_ns, budget.ledger
+        now_ns, ledger, plan = self._clock.now_ns, budget.ledger, point.plan
         start_ns = now_ns()
         refusal = self.admission.admit(budget, start_ns, self._own_cost.p99_ns(start_ns))
         ledger.mark(Stage.ADMIT, now_ns())
@@ -107,17 +109,17 @@ class Pipeline:
             self.metrics.refused.child(refusal.value).inc()
             raise NotAdmitted(refusal)
         try:
-            request.read()
+            request.read(plan.columns, self._clock.wall_ns())
             decision = self._guard(point, request)
             if decision is None:
                 held = self._floor(point, request)
                 ledger.mark(Stage.FLOOR, now_ns())
-                decision = await self._improve(point, request, budget, held)
+                decision = await self._improve(point, plan, request, budget, held)
             else:
                 ledger.mark(Stage.FLOOR, now_ns())
             decision.decision_id = self._ids.next_id()
             ledger.mark(Stage.POLICY, now_ns())
-            await self._record(point, request, budget, decision)
+            await self._record(point, plan, request, budget, decision)
         finally:
             self.admission.release()
         return decision
@@ -149,34 +151,34 @@ class Pipeline:
         route, confidence = match.answer
         return Decision(route, "rules", Reason.RULE, confidence, match=(match.name, match.why))
 
-    async def _improve(self, point: Point, request: Request, budget: Budget, held: Decision) -> Decision:
+    async def _improve(self, point: Point, plan: Plan, request: Request, budget: Budget, held: Decision) -> Decision:
         """A fresh cache entry settles it; a stale one is a better floor; else down the ladder."""
         if not request.words:  # blanks and punctuation: there is nothing for a model to read
             return held
-        key = Key(point.name, point.plan_version, request.text)
+        key = Key(point.name, plan.version, request.text, request.values[: plan.fed])
         hit = self.cache.get(key, self._clock.now_ns())
-        if hit is not None and point.rungs:
-            held = point.read(hit.value, point.rungs[0].threshold, "cache", Reason.CACHE)
+        if hit is not None and plan.rungs:
+            held = point.read(hit.value, plan.rungs[0].threshold, "cache", Reason.CACHE)
         budget.ledger.mark(Stage.CACHE, self._clock.now_ns())
         if hit is not None and hit.is_fresh:
             return held
-        return await self._descend(point, key, budget, held)
+        return await self._descend(point, plan.rungs, key, budget, held)
 
-    async def _descend(self, point: Point, key: Key, budget: Budget, held: Decision) -> Decision:
+    async def _descend(
+        self, point: Point, rungs: tuple[ModelRung, ...], key: Key, budget: Budget, held: Decision
+    ) -> Decision:
         """Try the rungs from the best downwards; what none of them can answer in time, the held answer does."""
         commit_ns = budget.deadline_ns - self._own_cost.p99_ns(self._clock.now_ns())
-        skips: list[Skip] = [] if point.rungs else [Skip("models", Degraded.COLD)]
-        while point.rungs:
+        skips: list[Skip] = [] if rungs else [Skip("models", Degraded.COLD)]
+        while rungs:
             now_ns = self._clock.now_ns()
             hop_ns = TIMER_SLACK_NS + self._lag.p99_ns(now_ns)
-            choice = choose(
-                point.rungs, skips, self._runner.executor, now_ns=now_ns, commit_ns=commit_ns, hop_ns=hop_ns
-            )
+            choice = choose(rungs, skips, self._runner.executor, now_ns=now_ns, commit_ns=commit_ns, hop_ns=hop_ns)
             if choice is None:
                 break
             rung = choice.rung
             # Only what the best rung says is kept: a fresh entry stands for it.
-            keep = self._keep if rung is point.rungs[0] else None
+            keep = self._keep if rung is rungs[0] else None
             run = await self._run(choice, key, budget, keep)
             if run.value is not None:
                 held = point.read(run.value, rung.threshold, rung.name, Reason.MODEL)
@@ -205,7 +207,7 @@ class Pipeline:
     ) -> Run[Prediction]:
         """One rung, inline or on the executor, with its time booked and its breaker told."""
         rung, ledger = choice.rung, budget.ledger
-        call = partial(rung.predict, key.text)
+        call = partial(rung.predict, key.text, key.values)
         if rung.needs_executor:
             run = await self._runner.run(key, choice, call, keep)
             # What lies between the thread's stamps and now is the event loop's; a run without an end was waited for.
@@ -220,9 +222,9 @@ class Pipeline:
             keep(key, run.value)
         return run
 
-    async def _record(self, point: Point, request: Request, budget: Budget, decision: Decision) -> None:
+    async def _record(self, point: Point, plan: Plan, request: Request, budget: Budget, decision: Decision) -> None:
         """Hand the decision to the log, which never blocks; wait for the disk only where it is configured."""
-        record = record_of(point, request, budget, decision, self._clock.wall_ns(), keep_text=self._keep_text)
+        record = record_of(point, plan, request, budget, decision, self._clock.wall_ns(), keep_text=self._keep_text)
         is_kept = self._log.append(record)
         if self._await_commit:
             start_ns = self._clock.now_ns()

@@ -10,11 +10,11 @@ from router.log import DecisionRecord, Match
 if TYPE_CHECKING:
     from budgets.deadline import Budget
     from router.domain.decision import Decision
-    from router.policy.point import Point, Request
+    from router.policy.point import Plan, Point, Request
 
 
-def record_of(
-    point: Point, request: Request, budget: Budget, decision: Decision, at_ns: int, *, keep_text: bool
+def record_of(  # noqa: PLR0913 - what a record is of
+    point: Point, plan: Plan, request: Request, budget: Budget, decision: Decision, at_ns: int, *, keep_text: bool
 ) -> DecisionRecord:
     """The record of a decision at `at_ns` (UTC), with the times that are booked by now."""
     interaction, target, ledger = request.interaction, point.targets[decision.route], budget.ledger
@@ -23,8 +23,9 @@ def record_of(
         interaction_id=interaction.id or decision.decision_id,
         at_ns=at_ns,
         point=point.name,
-        plan_version=point.plan_version,
+        plan_version=plan.version,
         text=interaction.text if keep_text else None,
+        columns=_known(plan, request) if keep_text else (),
         channel=interaction.channel,
         customer_id=interaction.customer_id,
         session_id=interaction.session_id,
@@ -45,3 +46,8 @@ def record_of(
         stages_ms=ledger.stages_ms(),
         trace_id=request.trace_id,
     )
+
+
+def _known(plan: Plan, request: Request) -> tuple[tuple[str, str | float], ...]:
+    pairs = zip(plan.columns, request.values, strict=True)
+    return tuple([(column.name, value) for column, value in pairs if value is not None])

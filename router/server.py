@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -12,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from router.assembly import build_app
-from router.http import admin, decisions, health, openapi
+from router.http import admin, decisions, health, models, openapi
 from router.http.app import HttpServer
 from router.http.interactions import Interactions
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger("takt.server")
 _POLL_S = 0.02
 _BACKLOG = 1_024
+_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 131_072  # mallopt(3)
 
 
 def make_http(app: App) -> HttpServer:
@@ -35,6 +37,9 @@ def make_http(app: App) -> HttpServer:
         "/v1/interactions": {"POST": interactions.post},
         "/v1/interactions:batch": {"POST": interactions.post_batch},
         "/v1/admin/faults": {"GET": admin.get_faults, "PUT": admin.put_faults},
+        "/v1/admin/models": {"GET": models.get_models},
+        "/v1/admin/models/activate": {"POST": models.post_activate},
+        "/v1/admin/models/rollback": {"POST": models.post_rollback},
         "/healthz": {"GET": health.healthz},
         "/readyz": {"GET": health.readyz},
         "/metrics": {"GET": health.MetricsPage(app).get},
@@ -44,16 +49,19 @@ def make_http(app: App) -> HttpServer:
 
 
 async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then drain. `on_ready` gets the URL once decisions can be had from models.
+    """Serve until SIGTERM or SIGINT, then drain. SIGHUP takes up the models that are active on disk.
 
-    Until then the port is open, /readyz says 503 and decisions come from the rules (`degraded: cold`).
+    `on_ready` gets the URL once decisions can be had from models. Until then the port is open, /readyz says 503
+    and decisions come from the rules (`degraded: cold`).
     Raises: PolicyError, ModelError, LogRefused, OSError: why it can't start.
     """
+    _give_memory_back()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = build_app(config, allow_faults=allow_faults)
+    loop.add_signal_handler(signal.SIGHUP, app.models.take_up)
     http = make_http(app)
     settings = config.settings.server
     listener = await loop.create_server(http, settings.host, settings.port, backlog=_BACKLOG)
@@ -72,6 +80,16 @@ async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str],
         await http.shutdown(1.0)
         await app.close()
         _LOGGER.info("stopped")
+
+
+def _give_memory_back() -> None:
+    """Let glibc return large blocks to the system whenever they are freed.
+
+    By itself it raises its limit for that with the first model that is freed, and keeps the memory of later ones. With
+    a model of 24 MB, 24 swaps made a process of 184 MB one of 353; with this limit one of 173 became one of 180.
+    """
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 async def drain(app: App, http: HttpServer, listener: asyncio.Server) -> None:

@@ -19,6 +19,7 @@ from fallbacks.breaker import Breaker, BreakerSettings
 from fallbacks.cache import Cache, CacheSettings
 from fallbacks.runner import Runner
 from models.classifier import Prediction
+from models.columns import Value
 from models.errors import BadOutput
 from router.domain.decision import Decision, Target
 from router.domain.identity import IdSource
@@ -26,7 +27,7 @@ from router.domain.interaction import Interaction
 from router.errors import NotAdmitted
 from router.log import MemoryLog
 from router.pipeline import Key, Pipeline
-from router.policy.point import ModelRung, Point, Request, build_point
+from router.policy.point import ModelRung, Plan, Point, Request, build_point
 from router.policy.project import Project, RoutesFile, RouteSpec, RulesFile, RuleSpec
 from router.telemetry.lag import LagEstimate, LagMonitor
 from router.telemetry.registry import Metrics
@@ -66,9 +67,11 @@ class FakeModel:
     answer: Prediction = SURE
     fault: str = "none"  # none | error | nan
     calls: list[str] = field(default_factory=list)
+    values: list[tuple[Value, ...]] = field(default_factory=list)
 
-    def predict(self, text: str) -> Prediction:
+    def predict(self, text: str, values: tuple[Value, ...]) -> Prediction:
         self.calls.append(text)
+        self.values.append(values)
         if self.fault == "error":
             raise Injected("told to fail")
         if self.fault == "nan":
@@ -142,9 +145,9 @@ def build_spine(
     clock, metrics = loop.clock, Metrics()
     large, small = FakeModel(large_ns), FakeModel(small_ns)
 
-    def predict_inline(text: str) -> Prediction:
+    def predict_inline(text: str, values: tuple[Value, ...]) -> Prediction:
         loop.spend(small.duration_ns)
-        return small.predict(text)
+        return small.predict(text, values)
 
     rungs = (
         ModelRung(
@@ -157,7 +160,7 @@ def build_spine(
         ),
     )  # fmt: skip
     point = build_point("interactions", _PROJECT, BudgetSettings())
-    point.plan_version, point.rungs = "plan", rungs
+    point.plan = Plan("plan", rungs)
     executor = VirtualExecutor(loop, max_jobs, duration_ns or (lambda job: large.duration_ns))
     answers: Cache[Key, Prediction] = Cache(cache or CacheSettings())
     flights = runner(executor, clock)

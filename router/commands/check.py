@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import msgspec
 
-from models import registry
-from models.data import digest
+from models import registry, store
+from models.columns import Column, Value, declared
+from models.data import Example, digest
 from models.errors import ModelError
 from models.features import normalise
-from models.spec import OUT_OF_SCOPE, read_manifest
+from models.spec import OUT_OF_SCOPE, read_manifest, verify
+from router.activation import check_providers
 from router.commands.location import config_flag, find_config, shown
 from router.commands.terminal import note, say, table
+from router.commands.train import TRAINING
 from router.config import ENV_PREFIX, Config, Settings, load_config
 from router.policy.errors import PolicyError
 from router.policy.point import build_point
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Rows = list[tuple[str, str]]
+Rows = list[Example]
 
 _MOST_DUPLICATES = 10  # one mistake can make thousands
 _LEAST = 2  # routes to train on, and utterances of each
@@ -90,6 +94,8 @@ def check(path: Path, environment: Mapping[str, str]) -> Findings:
     if project is None:
         return findings
     utterances = _check_utterances(project, findings)
+    findings.attempt(check_providers, config)
+    _check_encoder(config, findings)
     _check_models(config, project, utterances, path, findings)
     return findings
 
@@ -179,8 +185,8 @@ def _without_own(project: Project) -> Project:
 def _learnable(project: Project, rows: Rows) -> list[str]:
     """What training would miss, and routes that nothing leads to."""
     number = dict.fromkeys(project.routes.routes, 0)
-    for _, route in rows:
-        number[route] += 1
+    for row in rows:
+        number[row.route] += 1
     ruled = {spec.route for spec in (*project.rules.guards, *project.rules.rules)}
     reached = ruled | {project.routes.default, project.routes.unsure}
     path = shown(project.routes_path)
@@ -201,13 +207,13 @@ def _learnable(project: Project, rows: Rows) -> list[str]:
 
 
 def _ambiguous(rows: Rows) -> list[str]:
-    """Utterances that stand under two routes: a model can only learn one of them."""
-    routes: dict[str, set[str]] = {}
-    for text, route in rows:
-        routes.setdefault(normalise(text), set()).add(route)
+    """Utterances that stand under two routes, with nothing beside them to tell which: a model can only learn one."""
+    routes: dict[tuple[str, tuple[Value, ...]], set[str]] = {}
+    for row in rows:
+        routes.setdefault((normalise(row.text), row.values), set()).add(row.route)
     double = [
         f"the utterance {text!r} stands under {' and '.join(sorted(names))}; keep one"
-        for text, names in routes.items()
+        for (text, _), names in routes.items()
         if len(names) > 1
     ]
     if len(double) > _MOST_DUPLICATES:
@@ -215,23 +221,61 @@ def _ambiguous(rows: Rows) -> list[str]:
     return double
 
 
+def _check_encoder(config: Config, findings: Findings) -> None:
+    """What `takt train` would learn `large` with. Nothing to say where nobody could train."""
+    if any(find_spec(name) is None for name in TRAINING):
+        return
+    from models.encoder.find import INSTALL, find_encoder  # noqa: PLC0415 - can't be imported without the extra
+
+    directory = config.encoder_dir
+    if (encoder := findings.attempt(find_encoder, directory)) is not None:
+        file = "installed" if directory is None else shown(directory)
+        findings.rows.append(("encoder", file, encoder.name))
+    elif directory is None:
+        findings.rows.append(("encoder", "-", f"none, so `small` is trained alone; {INSTALL}"))
+
+
 def _check_models(config: Config, project: Project, utterances: Rows | None, path: Path, findings: Findings) -> None:
     """The manifest, every file's hash, and whether models and routes fit each other."""
-    models_dir = config.models_dir
-    if not models_dir.exists():
-        findings.rows.append(("models", shown(models_dir), f"none yet: takt train{config_flag(path)}"))
+    if not config.models_dir.exists():
+        findings.rows.append(("models", shown(config.models_dir), f"none yet: takt train{config_flag(path)}"))
         return
+    version = findings.attempt(store.resolve, config.models_dir)
+    if version is None:
+        return
+    models_dir = version.path
     manifest = findings.attempt(read_manifest, models_dir)
     if manifest is None:
         return
     for rung in manifest.rungs:
-        findings.attempt(registry.verify, models_dir / rung.file, rung.sha256)
-        findings.attempt(registry.verify, models_dir / rung.fp32_file, rung.fp32_sha256)
+        for file, sha256 in registry.files_of(rung):
+            findings.attempt(verify, models_dir / file, sha256)
     names = ", ".join(rung.name for rung in manifest.rungs)
     findings.rows.append(("models", shown(models_dir), f"{names}; {len(manifest.labels)} labels"))
+    findings.rows += [("", "", note) for note in manifest.notes]
     _check_labels(manifest.labels, project, shown(models_dir), findings)
+    findings.warnings += _other_columns(declared(manifest.columns), project.routes.columns, shown(models_dir))
     if utterances is not None and digest(utterances) != manifest.data_sha256:
-        findings.warnings.append(f"{shown(models_dir)}: not trained on the utterances as they are now; train again?")
+        findings.warnings.append(
+            f"{shown(models_dir)}: not trained on just the utterances as they are now: train again, unless --labels or"
+            " --utterances added to them"
+        )
+
+
+def _other_columns(fed: Sequence[Column], stated: Sequence[Column], models: str) -> list[str]:
+    """What the models read beside a text and routes.toml does not declare, or the other way round."""
+
+    def told(columns: Sequence[Column], others: Sequence[Column]) -> str:
+        return ", ".join(f"{column.name} ({column.kind})" for column in columns if column not in others)
+
+    warnings = []
+    if missing := told(stated, fed):
+        warnings.append(
+            f"{models}: the models don't know the columns {missing}; train again on rows with values of them"
+        )
+    if left := told(fed, stated):
+        warnings.append(f"{models}: the models read the columns {left}, not in routes.toml; train again without them")
+    return warnings
 
 
 def _check_labels(labels: Sequence[str], project: Project, models: str, findings: Findings) -> None:

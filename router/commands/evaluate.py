@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from models import store
+from models.columns import declared
 from models.data import read_csv
 from models.errors import DataError
 from models.evaluate import evaluate
+from models.spec import read_manifest
 from router.commands.terminal import say, table
 
 if TYPE_CHECKING:
@@ -19,9 +22,11 @@ if TYPE_CHECKING:
 
 def run(args: Namespace) -> int:
     """Score every rung and print the report."""
-    rows = read_csv(args.data, args.text_column, args.route_column)
+    models_dir = store.resolve(args.models).path
+    columns = declared(read_manifest(models_dir).columns)
+    rows = read_csv(args.data, args.text_column, args.route_column, columns)
     try:
-        report = evaluate(args.models, rows)
+        report = evaluate(models_dir, rows)
     except DataError as error:
         raise DataError(f"{args.data}: {error}") from error
     if args.json:
@@ -37,7 +42,7 @@ def _show(report: Report) -> None:
         (
             name,
             f"{rung.accuracy:.2%}",
-            f"{rung.accuracy_fp32:.2%}",
+            "-" if rung.accuracy_fp32 is None else f"{rung.accuracy_fp32:.2%}",
             f"{rung.coverage90_accuracy:.2%}",
             f"{rung.ece:.3f}",
             "-" if rung.auroc_oos is None else f"{rung.auroc_oos:.3f}",

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from budgets.clock import SystemClock
+from router.commands.correction import open_log
 from router.commands.errors import CheckFailed
 from router.commands.location import find_config
 from router.commands.terminal import bars, facts, say, shares
 from router.config import load_config
-from router.log import SqliteStore
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -53,11 +52,10 @@ def run(args: Namespace) -> int:
     """Find the record and tell it. Raises: CheckFailed: there is none."""
     config = load_config(find_config(args.config, or_example=True), os.environ)
     settings = config.settings.log
-    anchored = msgspec.structs.replace(settings, path=str(config.path(settings.path)))
-    record = SqliteStore(anchored, SystemClock()).find(args.decision_id)
+    record = open_log(config).find(args.decision_id)
     if record is None:
         raise CheckFailed(
-            f"{args.decision_id}: not in {anchored.path}; it may be of another project (-c), "
+            f"{args.decision_id}: not in {config.path(settings.path)}; it may be of another project (-c), "
             f"or older than log.retention_days = {settings.retention_days:g}"
         )
     if args.json:
@@ -73,6 +71,8 @@ def _facts(record: DecisionRecord) -> Iterator[tuple[str, str]]:
     at = datetime.fromtimestamp(record.at_ns / 1e9, UTC).astimezone()
     yield "made", f"{at.isoformat(sep=' ', timespec='milliseconds')}, plan {record.plan_version or 'without models'}"
     yield "text", "not kept (log.text)" if record.text is None else record.text
+    if record.columns:
+        yield "beside it", ", ".join(f"{name} {value}" for name, value in record.columns)
     yield "from", ", ".join(_senders(record))
     yield "answer", f"{record.route} -> {record.target_kind} {record.target_name}"
     sure = "" if record.confidence is None else f", confidence {record.confidence:.2f}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from models import store
 from models.spec import MANIFEST_FILE
 from router.commands.errors import CommandError
 from router.commands.terminal import note
@@ -31,9 +32,14 @@ def find_config(stated: Path | None, *, or_example: bool = False) -> Path:
     raise CommandError(f"no {CONFIG_FILE} in this directory; name one with -c, or write a project with `takt init DIR`")
 
 
+def has_models(config: Config) -> bool:
+    """Whether anything was trained yet."""
+    return (config.models_dir / MANIFEST_FILE).exists() or bool(store.versions(config.models_dir))
+
+
 def require_models(config: Config, path: Path) -> None:
     """Raises: CommandError: nothing was trained yet; with the command that does."""
-    if not (config.models_dir / MANIFEST_FILE).exists():
+    if not has_models(config):
         raise CommandError(
             f"{shown(config.models_dir)}: no models yet; train them with `takt train{config_flag(path)}`"
         )

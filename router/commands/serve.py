@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import uvloop
 
+from models import store
 from models.errors import DataError
+from models.spec import read_manifest
 from router.commands.errors import CommandError
 from router.commands.location import find_config, require_models, shown
 from router.commands.terminal import say
@@ -36,7 +38,7 @@ def run(args: Namespace) -> int:
     path = find_config(args.config, or_example=True)
     config = _overridden(load_config(path, os.environ), args)
     require_models(config, path)
-    ready = partial(_welcome, path, _sample(config))
+    ready = partial(_welcome, path, _sample(config), _alone(config))
     telemetry = config.settings.telemetry
     lines = configure(telemetry.log_level, telemetry.log_format)
     try:
@@ -83,15 +85,24 @@ def _sample(config: Config) -> str:
         rows = read_utterances(read_project(config.routes_path, config.rules_path))
     except (PolicyError, DataError):  # serving needs no utterances; what is wrong with routes is told when they load
         rows = []
-    return rows[0][0] if rows else "hello"
+    return rows[0].text if rows else "hello"
 
 
-def _welcome(path: Path, sample: str, url: str) -> None:
+def _alone(config: Config) -> list[str]:
+    """A line where there is one rung only, with the reasons that its training gave."""
+    manifest = read_manifest(store.resolve(config.models_dir).path)
+    if len(manifest.rungs) > 1:
+        return []
+    return [f"Serves rung {manifest.rungs[0].name} alone: {'; '.join(manifest.notes) or 'no other was trained'}"]
+
+
+def _welcome(path: Path, sample: str, alone: list[str], url: str) -> None:
     body = quote(msgspec.json.encode({"text": sample, "budget_ms": 50}).decode())
     say(
         f"Takt serves {shown(path.resolve())} on {url}",
         "Try it:",
         f"  curl -s {url}/v1/interactions -H 'Content-Type: application/json' -d {body}",
+        *alone,
         "Ctrl-C stops it.",
     )
     sys.stdout.flush()

@@ -22,8 +22,8 @@ async def healthz(_app: App, _request: web.BaseRequest) -> web.Response:
 async def readyz(app: App, _request: web.BaseRequest) -> web.Response:
     """Models loaded and warm, not draining: send traffic."""
     if not app.is_ready:
-        raise Unavailable("draining" if app.point.rungs else "the models are being loaded")
-    return json_response({"status": "ready", "plan_version": app.point.plan_version})
+        raise Unavailable("draining" if app.point.plan.rungs else "the models are being loaded")
+    return json_response({"status": "ready", "plan_version": app.point.plan.version})
 
 
 class MetricsPage:

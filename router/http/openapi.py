@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from router import __version__
+from router.activation import Activated
 from router.domain.decision import Answer
 from router.domain.interaction import Interaction, InteractionBatch
 from router.faults import FaultPlan
 from router.http import codec
 from router.http.app import PROBLEM_JSON, json_response
 from router.http.errors import Problem
+from router.http.models import ActivateRequest, ModelsPage
 from router.log import DecisionRecord
 
 if TYPE_CHECKING:
@@ -36,14 +38,16 @@ _PROBLEMS = {
     "403": "without a token only the server's own machine is let in",
     "404": "not there",
     "408": "the body took too long",
+    "409": "another version is being loaded",
     "413": "the body is too large",
     "415": "neither JSON nor MessagePack",
-    "422": "the Idempotency-Key was used for another body",
+    "422": "well-formed, but refused: the Idempotency-Key was used for another body, or the version must not serve",
     "503": "shed, draining or not ready",
     "504": "the budget has run out or can't be met",
 }
 _BODY_PROBLEMS = ("400", "408", "413", "415")
 _ADMIN_PROBLEMS = ("401", "403", "404")
+_MODEL_PROBLEMS = (*_ADMIN_PROBLEMS, "422", "503")
 _BATCH_HEADERS = [
     ("X-Request-Timeout-Ms", "the budget in milliseconds; the smallest of all stated budgets counts"),
     ("grpc-timeout", "the same, as gRPC writes it"),
@@ -60,7 +64,10 @@ _HEADERS = [
 
 def document() -> dict[str, Any]:
     """The whole description. Pure: the same for every server of a version."""
-    structs = (Interaction, InteractionBatch, Answer, DecisionRecord, FaultPlan, Problem, Status)
+    structs = (
+        Interaction, InteractionBatch, Answer, DecisionRecord, FaultPlan, ActivateRequest, Activated, ModelsPage,
+        Problem, Status,
+    )  # fmt: skip
     _, components = msgspec.json.schema_components(structs, ref_template=_REF)
     # JSON tells an answer from a problem by its fields; msgspec's unions would need a tag.
     either = [{"$ref": _REF.format(name=name)} for name in ("Answer", "Problem")]
@@ -86,7 +93,18 @@ def document() -> dict[str, Any]:
             },
             "/v1/admin/faults": {
                 "get": _get("The faults that are injected now", "FaultPlan", _ADMIN_PROBLEMS, media_types=_BOTH),
-                "put": _put("Replace them", "FaultPlan", "FaultPlan"),
+                "put": _change("Replace them", "FaultPlan", "FaultPlan"),
+            },
+            "/v1/admin/models": {
+                "get": _get(
+                    "The versions of the models, and which one serves", "ModelsPage", _MODEL_PROBLEMS, media_types=_BOTH
+                )
+            },
+            "/v1/admin/models/activate": {
+                "post": _change("Serve another version", "ActivateRequest", "Activated", "409", "422", "503")
+            },
+            "/v1/admin/models/rollback": {
+                "post": _change("Serve the version before again", None, "Activated", "409", "422", "503")
             },
             "/healthz": {"get": _get("The process is alive", "Status")},
             "/readyz": {"get": _get("Models are loaded, traffic is welcome", "Status", ("503",))},
@@ -123,15 +141,17 @@ def _post(
     }
 
 
-def _put(summary: str, asked: str, answered: str) -> dict[str, Any]:
-    return {
+def _change(summary: str, asked: str | None, answered: str, *problems: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {
         "summary": summary,
-        "requestBody": {"required": True, "content": _content(asked, *_BOTH)},
         "responses": {
             "200": {"description": "done", "content": _content(answered, *_BOTH)},
-            **_problems(*_BODY_PROBLEMS, *_ADMIN_PROBLEMS),
+            **_problems(*_BODY_PROBLEMS, *_ADMIN_PROBLEMS, *problems),
         },
     }
+    if asked is not None:
+        operation["requestBody"] = {"required": True, "content": _content(asked, *_BOTH)}
+    return operation
 
 
 def _get(

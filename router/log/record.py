@@ -27,6 +27,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     plan_version: str
     text: str | None = None
     """None when texts are not kept (`log.text = "drop"`) or the point has none."""
+    columns: tuple[tuple[str, str | float], ...] = ()
+    """(name, value) of the declared columns that were known; kept with the text, to learn from both."""
     channel: str | None = None
     customer_id: str | None = None
     session_id: str | None = None

@@ -41,5 +41,5 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 1_000_000_000
     text: Annotated[
         Literal["keep", "drop"],
-        Meta(description="Whether the text of an interaction is kept with its decision."),
+        Meta(description="Whether the text of an interaction and its declared columns are kept with its decision."),
     ] = "keep"

@@ -9,6 +9,7 @@ from fallbacks.ladder import Rung
 from fallbacks.rules import Rule, RuleBook
 from models.features import normalise, words
 from router.domain.decision import Decision, Reason
+from router.policy.column import values_of
 from router.policy.errors import ExpressionError, PolicyError
 from router.policy.expression import Expression
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from budgets.deadline import BudgetSettings
     from models.classifier import Prediction
+    from models.columns import Column, Value
     from router.domain.decision import Target
     from router.domain.interaction import Interaction
     from router.policy.project import GuardSpec, Project
@@ -38,8 +40,20 @@ class Verdict(NamedTuple):
 class ModelRung(Rung):
     """A rung that reads the text. Below `threshold` its route is not taken."""
 
-    predict: Callable[[str], Prediction]
+    predict: Callable[[str, tuple[Value, ...]], Prediction]
     threshold: float
+
+
+class Plan(NamedTuple):
+    """What answers, and the name of it. Replaced as one: a decision keeps to the plan that it began with."""
+
+    version: str = ""
+    rungs: tuple[ModelRung, ...] = ()  # the best first; none until the models are loaded
+    columns: tuple[Column, ...] = ()  # read of an interaction; the rungs are fed the first `fed`, the others are logged
+    fed: int = 0
+
+
+COLD = Plan()
 
 
 @dataclass(slots=True)
@@ -51,11 +65,14 @@ class Request:
     trace_id: str | None = None
     text: str = ""  # normalised
     words: list[str] = field(default_factory=list)  # of the text, without punctuation
+    values: tuple[Value, ...] = ()  # of the plan's columns
 
-    def read(self) -> None:
-        """Read the beginning of the text, as much as decides anything."""
+    def read(self, columns: tuple[Column, ...], at_ns: int) -> None:
+        """Read the beginning of the text, as much as decides anything, and what is known beside it at `at_ns` (UTC)."""
         self.text = normalise(self.interaction.text[:MAX_READ_CHARS])[:MAX_READ_CHARS]
         self.words = words(self.text)
+        if columns:
+            self.values = values_of(columns, self.interaction, at_ns)
 
     def fact(self, name: str) -> Any:  # noqa: ANN401 - as varied as what a client sends
         """The value of one of `VARIABLES`."""
@@ -72,7 +89,7 @@ class Request:
 
 @dataclass(slots=True)
 class Point:
-    """Actions, guards, rules, default and ladder. `rungs` is empty until the models are loaded."""
+    """Actions, guards, rules, default and ladder."""
 
     name: str
     targets: dict[str, Target]
@@ -81,8 +98,7 @@ class Point:
     default: str
     unsure: str
     budget: BudgetSettings
-    plan_version: str = ""
-    rungs: tuple[ModelRung, ...] = ()
+    plan: Plan = COLD
 
     def read(self, prediction: Prediction, threshold: float, rung: str, reason: Reason) -> Decision:
         """A prediction as a decision: below its threshold, or out of scope, the `unsure` route takes it."""

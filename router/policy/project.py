@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 import msgspec
 
-from models.data import read_csv
+from models.columns import Column
+from models.data import Example, read_csv
 from models.errors import DataError
 from models.spec import OUT_OF_SCOPE
 from router.domain.decision import Target
+from router.policy.column import MAX_COLUMNS, SOURCES, is_source
 from router.policy.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class RoutesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     unsure: str
     routes: dict[Name, RouteSpec]
     utterances: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
 
 
 class GuardSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +81,7 @@ def read_project(routes_path: Path, rules_path: Path) -> Project:
     for key, route in (("default", routes.default), ("unsure", routes.unsure)):
         if route not in routes.routes:
             raise PolicyError(f"{routes_path}: {key} = {route!r} is not a route; {known}")
+    _check_columns(routes.columns, routes_path)
     for kind, specs in (("guards", rules.guards), ("rules", rules.rules)):
         names: set[str] = set()
         for number, spec in enumerate(specs, 1):
@@ -93,6 +97,17 @@ def read_project(routes_path: Path, rules_path: Path) -> Project:
     return Project(routes=routes, rules=rules, routes_path=routes_path, digest=digest)
 
 
+def _check_columns(columns: tuple[Column, ...], path: Path) -> None:
+    if len(columns) > MAX_COLUMNS:
+        raise PolicyError(f"{path}: [[columns]]: {len(columns)} of them; at most {MAX_COLUMNS} are allowed")
+    for number, column in enumerate(columns, 1):
+        where = f"{path}: [[columns]] number {number}: name = {column.name!r}"
+        if not is_source(column.name):
+            raise PolicyError(f"{where}: there is no such value; allowed: {', '.join(SOURCES)}")
+        if column.name in {other.name for other in columns[: number - 1]}:
+            raise PolicyError(f"{where}: declared twice")
+
+
 def _fit_routes(raw: dict[str, Any], path: Path) -> RoutesFile:
     """Each route on its own first, because msgspec does not say which entry of a table it means."""
     routes = raw.get("routes")
@@ -102,18 +117,18 @@ def _fit_routes(raw: dict[str, Any], path: Path) -> RoutesFile:
     return fit(raw, RoutesFile, str(path))
 
 
-def read_utterances(project: Project) -> list[tuple[str, str]]:
-    """(text, route) from the routes themselves and from their CSV files, `oos` for texts that belong to none.
+def read_utterances(project: Project) -> list[Example]:
+    """Texts of the routes themselves and of their CSV files, these with the declared columns.
 
     Raises: DataError naming file, row and route.
     """
-    rows = [(text, name) for name, spec in project.routes.routes.items() for text in spec.utterances]
+    rows = [Example(text, name) for name, spec in project.routes.routes.items() for text in spec.utterances]
     for file in project.routes.utterances:
         path = project.routes_path.parent / file
-        for line, (text, route) in enumerate(read_csv(path), 2):
-            if route not in project.routes.routes and route != OUT_OF_SCOPE:
-                raise DataError(f"{path}, row {line}: route {route!r} is not in {project.routes_path}")
-            rows.append((text, route))
+        for line, row in enumerate(read_csv(path, columns=project.routes.columns), 2):
+            if row.route not in project.routes.routes and row.route != OUT_OF_SCOPE:
+                raise DataError(f"{path}, row {line}: route {row.route!r} is not in {project.routes_path}")
+            rows.append(row)
     return rows
 
 

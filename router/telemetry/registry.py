@@ -41,6 +41,7 @@ REASONS = tuple(reason.value for reason in Reason)
 QUEUES = ("executor", "log", "spans")
 CACHE_KINDS = ("fresh", "stale", "miss")
 QUANTILES = ("0.5", "0.99")
+SWAP_OUTCOMES = ("activated", "refused")
 TRACE_LOSSES = ("rate", "queue", "export")
 # Every code is a constant of a class of errors: there are about 30.
 _MOST_CODES = 60
@@ -73,6 +74,9 @@ class Metrics:
         )
         self.rung_errors = CounterFamily(
             "takt_rung_errors_total", "Answers of a rung that were an error or made no sense.", rung
+        )
+        self.model_swaps = CounterFamily(
+            "takt_model_swaps_total", "Versions of models that were to be activated.", Label("outcome", SWAP_OUTCOMES)
         )
         self.request_seconds = HistogramFamily(
             "takt_request_seconds",

@@ -32,9 +32,9 @@ from tests.bench.traffic import EXAMPLE, unseen_requests
 
 
 def _without_model(app: App) -> None:
-    rung = app.point.rungs[0]
-    fixed = rung.predict("my card has not arrived")
-    rung.predict = lambda _: fixed
+    rung = app.point.plan.rungs[0]
+    fixed = rung.predict("my card has not arrived", ())
+    rung.predict = lambda *_: fixed
 
 
 def _without_rules(app: App) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.http_server import LoopThread, Running
 
 FAULTS = "/v1/admin/faults"
-GUARDED = (FAULTS, "/v1/decisions/0123456789abcdef")
+GUARDED = (FAULTS, "/v1/decisions/0123456789abcdef", "/v1/admin/models")
 NOTHING = {
     "large": {"delay_ms": 0.0, "error_share": 0.0, "nan_share": 0.0},
     "small": {"delay_ms": 0.0, "error_share": 0.0, "nan_share": 0.0},
@@ -84,7 +84,7 @@ def test_what_came_after_a_stall_is_not_charged_for_it(faulty: Running) -> None:
 
 def test_a_late_answer_under_a_key_is_a_late_answer(faulty: Running) -> None:
     """As without one: only who repeats a request waits on a clock of his own."""
-    faulty.app.point.rungs[0].cost.restart()  # what earlier faults taught it would keep it from being asked
+    faulty.app.point.plan.rungs[0].cost.restart()  # what earlier faults taught it would keep it from being asked
     _put(faulty, {"small": {"delay_ms": 150}})
     reply = faulty.post({"text": "late under a key", "budget_ms": 100}, {"Idempotency-Key": "late"})
     assert reply.status == 200
@@ -186,7 +186,7 @@ def test_a_decision_is_found_right_after_its_answer(server: Running) -> None:
     for ours, theirs in {
         "decision_id": answer["decision_id"], "interaction_id": "i", "channel": "mail", "customer_id": "c",
         "session_id": "s", "criticality": "sheddable", "text": "hi, add funds today, please", "point": "interactions",
-        "plan_version": server.app.point.plan_version, "route": answer["route"], "rung": answer["rung"],
+        "plan_version": server.app.point.plan.version, "route": answer["route"], "rung": answer["rung"],
         "reason": answer["reason"], "target_name": answer["target"]["name"], "total_ms": 2_000,
     }.items():  # fmt: skip
         assert record[ours] == theirs

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from tests.http_server import LoopThread, Reply, Running
 
 DECISION = "/v1/decisions/0123456789abcdef"
+MODELS = "/v1/admin/models"
 PAGES = {
     PATH: "POST",
     f"{PATH}:batch": "POST",
     "/v1/admin/faults": "GET, PUT",
+    "/v1/admin/models": "GET",
+    "/v1/admin/models/activate": "POST",
+    "/v1/admin/models/rollback": "POST",
     "/healthz": "GET",
     "/readyz": "GET",
     "/metrics": "GET",
@@ -40,8 +44,8 @@ def test_health_and_readiness_before_and_after_the_models_are_there(
         server.run(server.app.start())
         ready = server.ask("GET", "/readyz")
         assert ready.status == 200
-        assert ready.json() == {"status": "ready", "plan_version": server.app.point.plan_version}
-        assert server.app.point.plan_version
+        assert ready.json() == {"status": "ready", "plan_version": server.app.point.plan.version}
+        assert server.app.point.plan.version
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "TRACE", "OPTIONS", "HEAD", "BREW"])
@@ -151,6 +155,7 @@ def test_the_description_names_all_there_is_and_nothing_else(description: Any) -
 def test_real_answers_are_as_described(server: Running, description: Any) -> None:
     decided = server.post({"text": SURE_TEXT, "id": "x"})
     record = f"/v1/decisions/{decided.json()['decision_id']}"
+    serving = server.ask("GET", MODELS).json()["active"]
     batch = {"interactions": [{"text": SURE_TEXT}, {"text": SURE_TEXT, "budget_ms": 0}]}
     replies: list[tuple[str, str, Reply]] = [
         (PATH, "post", decided),
@@ -169,6 +174,12 @@ def test_real_answers_are_as_described(server: Running, description: Any) -> Non
         ("/v1/admin/faults", "put", server.ask("PUT", "/v1/admin/faults", b"{}", JSON_TYPE)),
         ("/v1/admin/faults", "put", server.ask("PUT", "/v1/admin/faults", b"[]", JSON_TYPE)),
         ("/v1/admin/faults", "put", server.ask("PUT", "/v1/admin/faults", b"", {"Content-Type": "a/b"})),
+        (MODELS, "get", server.ask("GET", MODELS)),
+        (MODELS, "get", server.ask("GET", MODELS, headers={"Via": "x"})),
+        (f"{MODELS}/activate", "post", server.post({"version": serving}, path=f"{MODELS}/activate")),
+        (f"{MODELS}/activate", "post", server.post({"version": "none"}, path=f"{MODELS}/activate")),
+        (f"{MODELS}/activate", "post", server.post({}, path=f"{MODELS}/activate")),
+        (f"{MODELS}/rollback", "post", server.post({}, path=f"{MODELS}/rollback")),
         ("/healthz", "get", server.ask("GET", "/healthz")),
         ("/readyz", "get", server.ask("GET", "/readyz")),
     ]

@@ -59,9 +59,10 @@ def _run(project: Path, *argv: str) -> tuple[int, str, str]:
 def _try_line(process: subprocess.Popen[str]) -> tuple[str, str, str]:
     """URL, content type and body of the curl line that the server prints."""
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(4)]
+    lines = [process.stdout.readline() for _ in range(5)]
     if not lines[0]:
         pytest.fail(process.communicate()[1])
+    assert lines[3].startswith("Serves rung small alone: no rung `large`: no pretrained encoder was found")
     curl = shlex.split(lines[2])
     assert curl[:2] == ["curl", "-s"]
     assert curl[3:6] == ["-H", "Content-Type: application/json", "-d"]
@@ -87,6 +88,16 @@ def test_the_line_to_try_works_until_a_signal(project: Path, number: signal.Sign
         assert process.returncode == 0, err
     assert code == 0
     assert "where is my parcel?" in told
+
+
+def test_a_rung_that_is_missing_is_told_on_both_streams(project: Path) -> None:
+    with _takt(project, "serve", "--port", "0") as process:
+        _try_line(process)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=_PATIENCE_S)
+    loaded = next(json.loads(line) for line in err.splitlines() if '"model_loaded"' in line)
+    assert loaded["rungs"] == "small"
+    assert loaded["notes"].startswith("no rung `large`: no pretrained encoder was found")
 
 
 def test_a_port_that_is_taken(project: Path) -> None:

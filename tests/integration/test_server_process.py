@@ -12,14 +12,17 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from models import store
 from tests.http_project import SURE_TEXT, train_models, write_project
 from tests.http_server import PATIENCE_S, request
+from tests.versions import add_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,6 +138,46 @@ def test_sigterm_loses_no_request_and_no_record(tmp_path: Path, models_dir: Path
     assert set(load.decided) <= _logged(tmp_path / "var" / "takt.sqlite")
     assert len(set(load.decided)) == len(load.decided) >= 300
     assert set(load.refused) <= {503}
+
+
+async def _change_versions(port: int, load: Load, process: subprocess.Popen[str], models_dir: Path) -> list[str]:
+    """SIGHUP under load, once for each version; returns what each made of /readyz."""
+    clients = [asyncio.ensure_future(_client(port, load, in_flight=1, keep=True)) for _ in range(4)]
+    plans = [await asyncio.to_thread(_plan, port)]
+    for version in list(store.versions(models_dir))[1:]:
+        store.activate(models_dir, version)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGHUP)  # twice is as good as once
+        deadline = time.monotonic() + PATIENCE_S
+        while (plan := await asyncio.to_thread(_plan, port)) == plans[-1] and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        plans.append(plan)
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(asyncio.gather(*clients), PATIENCE_S)
+    return plans
+
+
+def _plan(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE_S) as page:
+        return str(json.load(page)["plan_version"])
+
+
+def test_sighup_takes_up_what_is_active_on_disk_and_loses_no_request(tmp_path: Path, models_dir: Path) -> None:
+    write_project(tmp_path, None)
+    folder = tmp_path / "models"
+    first, *_ = [add_version(folder, models_dir, heat) for heat in (3.0, 2.0, 1.0)]
+    store.activate(folder, first)
+    (folder / first / "manifest.json").touch()  # the newest is the first of the versions
+    load = Load([], [], [])
+    with _takt_serve(tmp_path) as process:
+        port = _port(process)
+        plans = asyncio.run(_change_versions(port, load, process, folder))
+        said, _ = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, load.lost) == (0, [])
+    assert set(load.refused) <= {503}
+    assert len(set(plans)) == 3, said
+    assert said.count('"model_activated"') == 2
+    assert set(load.decided) <= _logged(tmp_path / "var" / "takt.sqlite")
 
 
 def test_a_signal_while_the_models_are_being_loaded_ends_it_in_good_order(tmp_path: Path, models_dir: Path) -> None:

@@ -24,7 +24,7 @@ def point() -> Point:
 
 def match(point: Point, text: str, **more: Any) -> Match[Verdict] | None:
     request = Request(Interaction(text=text, **more), 50.0)
-    request.read()
+    request.read((), 0)
     return point.guards.first(request.words, request.fact)
 
 
@@ -97,5 +97,5 @@ def test_premium_customers_reach_a_person_on_the_phone_only(point: Point) -> Non
 
 def test_no_guard_takes_a_message_from_its_route(point: Point) -> None:
     rows = [row for file in ("utterances.en.csv", "utterances.de.csv", "test.csv") for row in read_csv(BANK / file)]
-    met = [(text, route, match(point, text)) for text, route in rows]
+    met = [(row.text, row.route, match(point, row.text)) for row in rows]
     assert [(text, found.name) for text, route, found in met if found and found.answer.route != route] == []

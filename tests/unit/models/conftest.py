@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from models import small
+from models.encoder.find import Encoder, read_encoder
+from models.table import Settings
 from models.train import train
+from tests.encoders import write_encoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +43,32 @@ def trained(tmp_path_factory: pytest.TempPathFactory, examples: list[tuple[str, 
     out_dir = tmp_path_factory.mktemp("models")
     train(examples, out_dir, seed=1)
     return out_dir
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    """A tiny one with random weights."""
+    return read_encoder(write_encoder(tmp_path_factory.mktemp("encoder"), seed=3), None)
+
+
+@pytest.fixture(scope="session")
+def trained_large(tmp_path_factory: pytest.TempPathFactory, examples: list[tuple[str, str]], encoder: Encoder) -> Path:
+    """A directory of models with both rungs, to be read only."""
+    out_dir = tmp_path_factory.mktemp("both")
+    with pytest.MonkeyPatch.context() as patch:
+        _hurry(patch)
+        train(examples, out_dir, seed=1, encoder=encoder)
+    return out_dir
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train a tenth as long: for tests of everything but quality."""
+    _hurry(monkeypatch)
+
+
+def _hurry(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(small, "Settings", partial(Settings, members=1, min_steps=100))
 
 
 @pytest.fixture

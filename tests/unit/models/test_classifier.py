@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 from msgspec.structs import replace
+from onnx import TensorProto, helper, numpy_helper
 
+from models import registry
 from models.calibrate import softmax
-from models.classifier import Classifier
+from models.classifier import Classifier, Scores
 from models.errors import BadFile, BadOutput
-from models.spec import read_manifest
+from models.inputs import Question
+from models.spec import OUT_OF_SCOPE, read_manifest
+from tests.graphs import answering
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def _scores(*logits: float, familiarity: float | None = None) -> Scores:
+    return Scores(np.array(logits, np.float32), familiarity)
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +41,9 @@ def test_predict_knows_what_it_was_taught(classifier: Classifier) -> None:
 
 
 def test_interpret_orders_and_calibrates(classifier: Classifier) -> None:
-    logits = np.array([1, 4, 2, 3], np.float32)
-    shares = softmax(logits, classifier.spec.temperature)
-    prediction = classifier.interpret(logits)
+    scores = _scores(1, 4, 2, 3)
+    shares = softmax(scores.logits, classifier.spec.temperature)
+    prediction = classifier.interpret(scores)
     names = classifier.labels
     assert prediction.label == names[1]
     assert prediction.confidence == pytest.approx(shares[1], rel=1e-5)
@@ -42,23 +53,23 @@ def test_interpret_orders_and_calibrates(classifier: Classifier) -> None:
 
 def test_the_temperature_makes_it_less_sure(classifier: Classifier, trained: Path) -> None:
     cool = replace(classifier.spec, temperature=classifier.spec.temperature * 10)
-    logits = classifier.logits("lost my card")
+    scores = classifier.scores("lost my card")
     graph = (trained / "small.onnx").read_bytes()
-    modest = Classifier(classifier.labels, cool, trained, graph).interpret(logits)
-    assert modest.label == classifier.interpret(logits).label
-    assert modest.confidence < classifier.interpret(logits).confidence
+    modest = Classifier(classifier.labels, cool, trained, graph).interpret(scores)
+    assert modest.label == classifier.interpret(scores).label
+    assert modest.confidence < classifier.interpret(scores).confidence
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_interpret_refuses_what_is_no_number(classifier: Classifier, value: float) -> None:
     with pytest.raises(BadOutput, match="small: logits are not finite"):
-        classifier.interpret(np.array([1, 2, value, 3], np.float32))
+        classifier.interpret(_scores(1, 2, value, 3))
 
 
 @pytest.mark.parametrize("shape", [(3,), (5,), (1, 4), ()])
 def test_interpret_refuses_another_shape(classifier: Classifier, shape: tuple[int, ...]) -> None:
     with pytest.raises(BadOutput, match="shape"):
-        classifier.interpret(np.zeros(shape, np.float32))
+        classifier.interpret(Scores(np.zeros(shape, np.float32), None))
 
 
 @pytest.mark.parametrize(
@@ -75,11 +86,91 @@ def test_umlauts_reach_the_model(classifier: Classifier) -> None:
 
 
 def test_the_same_text_has_the_same_logits_after_others(classifier: Classifier) -> None:
-    first = classifier.logits("send money abroad").tolist()
+    first = classifier.scores("send money abroad").logits.tolist()
     classifier.predict("something else")
-    assert classifier.logits("send money abroad").tolist() == first
+    assert classifier.scores("send money abroad").logits.tolist() == first
 
 
 def test_a_graph_for_other_labels_is_refused(classifier: Classifier, trained: Path) -> None:
     with pytest.raises(BadFile, match="answers 4 labels, the manifest has 2"):
         Classifier(("a", "b"), classifier.spec, trained, (trained / "small.onnx").read_bytes())
+
+
+def test_several_texts_in_one_call_have_the_answers_of_one_at_a_time(trained_large: Path) -> None:
+    texts = ("", "send money abroad", "🎉", "how tall is the tower, and who built it? " * 9, "hi", "Karte verloren")
+    for loaded in registry.load(trained_large).rungs.values():
+        classifier = loaded.classifier
+        together = classifier.scores_many([Question(text) for text in texts])
+        for text, scores in zip(texts, together, strict=True):
+            alone = classifier.scores(text)
+            assert scores.logits == pytest.approx(alone.logits, abs=1e-5)
+            assert scores.familiarity == pytest.approx(alone.familiarity, abs=1e-5)
+
+
+@pytest.mark.parametrize("familiarity", [0.39, -1.0, float("nan")])
+def test_what_is_like_no_route_is_out_of_scope(classifier: Classifier, trained: Path, familiarity: float) -> None:
+    asked = _asked(classifier, trained, 0.4)
+    known = asked.interpret(_scores(1, 4, 2, 3, familiarity=0.4))
+    unknown = asked.interpret(_scores(1, 4, 2, 3, familiarity=familiarity))
+    assert known == classifier.interpret(_scores(1, 4, 2, 3))
+    assert unknown.label == OUT_OF_SCOPE
+    assert unknown.confidence == known.confidence
+    assert unknown.alternatives == ((known.label, known.confidence), *known.alternatives[:2])
+
+
+def test_familiarity_that_is_not_there_cannot_be_asked(classifier: Classifier, trained: Path) -> None:
+    spec = replace(classifier.spec, familiarity=0.4)
+    with pytest.raises(BadFile, match=r"output 2 is not float32\[texts\]; it has \['logits'\]"):
+        Classifier(classifier.labels, spec, trained, (trained / "small.onnx").read_bytes())
+
+
+def test_labels_of_a_rung_come_before_those_of_the_manifest(classifier: Classifier, trained: Path) -> None:
+    spec = replace(classifier.spec, labels=("a", "b", "c", "d"))
+    renamed = Classifier(("x",), spec, trained, (trained / "small.onnx").read_bytes())
+    assert renamed.labels == ("a", "b", "c", "d")
+    place = classifier.labels.index("transfer")
+    assert renamed.predict("send money abroad").label == "abcd"[place]
+
+
+def _asked(classifier: Classifier, trained: Path, limit: float) -> Classifier:
+    """The same, with a second output that is asked."""
+    path = trained / "small.onnx"
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node("ReduceMax", ["logits"], ["familiarity"], keepdims=0))
+    model.graph.node[-1].input.append("last")
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), "last"))
+    model.graph.output.append(helper.make_tensor_value_info("familiarity", TensorProto.FLOAT, ["texts"]))
+    return Classifier(
+        classifier.labels, replace(classifier.spec, familiarity=limit), trained, model.SerializeToString()
+    )
+
+
+def test_probabilities_become_logits_that_have_them_as_their_shares(tmp_path: Path) -> None:
+    shares = np.array([0.7, 0.2, 0.1], np.float32)
+    classifier = answering(tmp_path, shares, output="probabilities")
+    assert classifier.scores("hi").logits == pytest.approx(np.log(shares), abs=1e-6)
+    prediction = classifier.predict("hi")
+    assert prediction.label == "a"
+    assert prediction.confidence == pytest.approx(0.7, abs=1e-6)
+    assert dict(prediction.alternatives) == pytest.approx({"b": 0.2, "c": 0.1}, abs=1e-6)
+
+
+def test_a_probability_of_nothing_is_no_infinity_and_nan_stays(tmp_path: Path) -> None:
+    sure = answering(tmp_path, np.array([0, 1, 0], np.float32), output="probabilities").predict("hi")
+    assert sure.label == "b"
+    assert sure.confidence == pytest.approx(1)
+    with pytest.raises(BadOutput, match="not finite"):
+        answering(tmp_path, np.array([0, np.nan, 1], np.float32), output="probabilities").predict("hi")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (np.zeros((2, 3), np.float32), r"output 1 is not float32\[texts, labels\]; it has \['y'\]"),
+        (np.zeros(3, np.int64), r"output 1 is not float32\[texts, labels\]; it has \['y'\]"),
+        (np.zeros(4, np.float32), "answers 4 labels, the manifest has 3"),
+    ],
+)
+def test_outputs_that_cannot_be_read_are_refused(tmp_path: Path, answer: NDArray[Any], message: str) -> None:
+    with pytest.raises(BadFile, match=message):
+        answering(tmp_path, answer)

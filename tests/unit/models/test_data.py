@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models.data import digest, read_csv
+from models.data import Example, digest, read_csv
 from models.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ def path(tmp_path: Path) -> Path:
 
 def test_rows_in_their_order(path: Path) -> None:
     path.write_bytes('\ufefftext,route\n"lost, really\nlost",card\nüber,transfer\n'.encode())
-    assert read_csv(path) == [("lost, really\nlost", "card"), ("über", "transfer")]
+    assert read_csv(path) == [Example("lost, really\nlost", "card"), Example("über", "transfer")]
 
 
 def test_other_columns(path: Path) -> None:
     path.write_text("id,category,utterance\n1,card,lost\n")
-    assert read_csv(path, text_column="utterance", route_column="category") == [("lost", "card")]
+    assert read_csv(path, text_column="utterance", route_column="category") == [Example("lost", "card")]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from models import evaluate
 from models.errors import BadFile, DataError
+from models.spec import read_manifest, write_manifest
+from tests.graphs import bare_rung, text_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,3 +89,36 @@ def test_the_float_file_is_checked(models_dir: Path, examples: list[tuple[str, s
     (models_dir / "small.fp32.onnx").write_bytes(b"")
     with pytest.raises(BadFile, match=r"small\.fp32\.onnx: sha256"):
         evaluate.evaluate(models_dir, examples)
+
+
+def test_what_is_out_of_scope_is_told_by_familiarity_where_it_is_known() -> None:
+    logits = _logits((0.8, 0.1, 0.1), (0.1, 0.6, 0.3), (0.9, 0.05, 0.05))
+    truth = np.array([0, 1, 2])
+    by_share = evaluate.score(logits, truth, _LABELS, 1)
+    by_cosine = evaluate.score(logits, truth, _LABELS, 1, np.array([0.9, 0.8, 0.1], np.float32))
+    assert (by_share.auroc_oos, by_cosine.auroc_oos) == (0, 1)
+    assert by_share.accuracy == by_cosine.accuracy == 1
+
+
+def test_every_rung_is_scored(trained_large: Path, examples: list[tuple[str, str]]) -> None:
+    report = evaluate.evaluate(trained_large, examples)
+    assert list(report.rungs) == ["small", "large"]
+    for rung in report.rungs.values():
+        assert rung.accuracy > 0.9
+        assert rung.accuracy_fp32 is not None
+        assert rung.auroc_oos is not None
+
+
+def test_a_rung_made_elsewhere_has_labels_of_its_own_and_no_float32(
+    models_dir: Path, examples: list[tuple[str, str]]
+) -> None:
+    manifest = read_manifest(models_dir)
+    labels = ("top_up", "transfer", "card_lost")
+    graph = text_graph(np.eye(3, dtype=np.float32), ["add funds now!", "make a transfer?"])
+    (models_dir / "other.onnx").write_bytes(graph)
+    write_manifest(models_dir, replace(manifest, rungs=(*manifest.rungs, bare_rung(graph=graph, labels=labels))))
+    rows = [("add funds now!", "top_up"), ("make a transfer?", "transfer"), ("hi", "transfer"), ("lost", "card_lost")]
+    report = evaluate.evaluate(models_dir, rows)
+    assert report.rungs["other"].accuracy == 0.75
+    assert report.rungs["other"].accuracy_fp32 is None
+    assert report.rungs["small"].accuracy_fp32 is not None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import onnx
 import pytest
 from msgspec.structs import replace
-from onnx import numpy_helper
 
 from models import registry
+from models.classifier import Classifier
 from models.errors import BadFile, ManifestError
-from models.spec import read_manifest, write_manifest
+from models.spec import RungManifest, read_manifest, verify, write_manifest
+from tests.versions import add_bias
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,6 @@ def test_what_was_verified_is_what_is_loaded(models_dir: Path, monkeypatch: pyte
         path.write_bytes(b"something else")
         return content
 
-    verify = registry.verify
     monkeypatch.setattr(registry, "verify", verify_then_swap)
     assert registry.load(models_dir).rungs["small"].classifier.predict("top up the account").label == "top_up"
 
@@ -68,11 +67,7 @@ def test_the_float_file_is_not_needed_to_serve(models_dir: Path) -> None:
 
 def test_a_model_that_answers_nan_is_refused(models_dir: Path) -> None:
     path = models_dir / "small.onnx"
-    model = onnx.load(path)
-    for weight in model.graph.initializer:
-        if weight.name == "bias":
-            weight.CopyFrom(numpy_helper.from_array(np.array([0, np.nan, 0, 0], np.float32), "bias"))
-    onnx.save(model, path)
+    add_bias(path, (0, float("nan"), 0, 0))
     manifest = read_manifest(models_dir)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     write_manifest(models_dir, replace(manifest, rungs=(replace(manifest.rungs[0], sha256=sha256),)))
@@ -83,3 +78,47 @@ def test_a_model_that_answers_nan_is_refused(models_dir: Path) -> None:
 def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="takt train"):
         registry.load(tmp_path)
+
+
+def test_both_rungs_load_and_answer(trained_large: Path) -> None:
+    rungs = registry.load(trained_large).rungs
+    assert list(rungs) == ["small", "large"]
+    for rung in rungs.values():
+        assert rung.classifier.predict("top up the account").label == "top_up"
+
+
+def test_every_file_that_a_rung_names_is_checked(trained_large: Path, tmp_path: Path) -> None:
+    assert registry.check(trained_large) == read_manifest(trained_large)
+    names = [file for rung in read_manifest(trained_large).rungs for file, _ in registry.files_of(rung)]
+    assert names == ["small.onnx", "small.fp32.onnx", "large.onnx", "large.fp32.onnx", "tokenizer.json"]
+    for name in names:
+        copy = tmp_path / name.replace(".", "_")
+        shutil.copytree(trained_large, copy)
+        (copy / name).write_bytes((copy / name).read_bytes() + b" ")
+        with pytest.raises(BadFile, match=rf"{name}: sha256 is"):
+            registry.check(copy)
+
+
+def test_a_rung_without_its_tokenizer_is_refused(trained_large: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "models"
+    shutil.copytree(trained_large, copy)
+    (copy / "tokenizer.json").unlink()
+    with pytest.raises(BadFile, match=r"tokenizer\.json: not found; train again"):
+        registry.load(copy)
+
+
+def test_files_that_are_named(trained: Path) -> None:
+    (small,) = read_manifest(trained).rungs
+    assert [file for file, _ in registry.files_of(replace(small, fp32_file=None))] == ["small.onnx"]
+
+
+def test_rungs_run_on_the_providers_asked_for(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def build(labels: tuple[str, ...], spec: RungManifest, folder: Path, graph: bytes, providers: Any) -> Classifier:
+        asked.append(providers)
+        return Classifier(labels, spec, folder, graph)
+
+    monkeypatch.setattr(registry, "Classifier", build)
+    registry.load(trained, ("FirstProvider", "CPUExecutionProvider"))
+    assert asked == [("FirstProvider", "CPUExecutionProvider")]

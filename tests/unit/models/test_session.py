@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from models.errors import BadFile, RunFailed
-from models.session import Session
+from models.session import CPU, Port, Session, missing_providers
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 def opened(path: Path) -> Session:
     return Session(path, path.read_bytes())
 
 
+def _feeds(*ids: int) -> dict[str, NDArray[Any]]:
+    return {
+        "ids": np.array(ids, np.int32),
+        "member": np.ones((1, len(ids)), np.uint8),
+        "length": np.array([[np.sqrt(len(ids))]], np.float32),
+    }
+
+
 def test_one_text_gives_one_score_a_label(trained: Path) -> None:
-    session = opened(trained / "small.onnx")
-    logits = session.run(np.array([1, 2, 3], np.int32))
-    assert logits.shape == (session.labels,) == (4,)
+    (logits,) = opened(trained / "small.onnx").run(_feeds(1, 2, 3))
+    assert logits.shape == (1, 4)
     assert logits.dtype == np.float32
+
+
+def test_inputs_and_outputs_are_told_as_the_graph_declares_them(trained: Path) -> None:
+    session = opened(trained / "small.onnx")
+    assert session.inputs == {
+        "ids": Port("tensor(int32)", ("n",)),
+        "member": Port("tensor(uint8)", ("texts", "n")),
+        "length": Port("tensor(float)", ("texts", 1)),
+    }
+    assert session.outputs == {"logits": Port("tensor(float)", ("texts", 4))}
 
 
 def test_ids_beyond_the_table_are_an_error_of_ours(trained: Path) -> None:
     with pytest.raises(RunFailed, match="inference failed"):
-        opened(trained / "small.onnx").run(np.array([1 << 30], np.int32))
+        opened(trained / "small.onnx").run(_feeds(1 << 30))
+
+
+def test_a_missing_input_is_an_error_of_ours(trained: Path) -> None:
+    with pytest.raises(RunFailed, match="inference failed"):
+        opened(trained / "small.onnx").run({"ids": np.array([1], np.int32)})
 
 
 def test_half_a_file(models_dir: Path) -> None:
@@ -39,11 +61,8 @@ def test_half_a_file(models_dir: Path) -> None:
         opened(path)
 
 
-def test_another_graph(tmp_path: Path) -> None:
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])
-    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2])
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "other", [value], [result])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    onnx.save(model, tmp_path / "other.onnx")
-    with pytest.raises(BadFile, match="inputs"):
-        opened(tmp_path / "other.onnx")
+def test_providers_that_are_not_here_are_told() -> None:
+    missing, available = missing_providers(["CUDAExecutionProvider", "NoSuchProvider", *CPU])
+    assert "NoSuchProvider" in missing
+    assert CPU[0] not in missing
+    assert set(CPU) <= set(available)

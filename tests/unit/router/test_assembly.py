@@ -86,10 +86,10 @@ def test_another_plan_misses_the_cache(tmp_path: Path) -> None:
     config = write_project(tmp_path, None)
 
     async def scenario(spine: Spine) -> None:
-        spine.point.plan_version = version(config)
+        spine.point.plan = spine.point.plan._replace(version=version(config))
         assert [served(await spine.ask("a text"))[1] for _ in range(2)] == ["large", "cache"]
         config.rules_path.write_text(RULES.replace("0.6", "0.7"), encoding="utf-8")
-        spine.point.plan_version = version(config)
+        spine.point.plan = spine.point.plan._replace(version=version(config))
         assert [served(await spine.ask("a text"))[1] for _ in range(2)] == ["large", "cache"]
 
     play(scenario)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from router import __version__
+from router import __version__, cli
 from router.commands import check, terminal
 from router.commands.errors import exit_code
 from router.log import LogRefused, LogUnavailable
@@ -19,7 +21,7 @@ from tests.cli_runs import takt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMMANDS = ("init", "check", "train", "evaluate", "serve", "route", "explain")
+COMMANDS = ("init", "check", "train", "evaluate", "models", "serve", "route", "explain")
 ROOT = Path(__file__).parents[3]
 
 
@@ -46,12 +48,16 @@ def test_help_names_every_command_and_the_first_steps(capsys: pytest.CaptureFixt
     assert "takt init" in done.out.partition("from nothing")[2]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "models import", "models list", "models activate", "models rollback"])
 def test_each_command_shows_examples_that_parse(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    done = takt(capsys, command, "--help")
+    done = takt(capsys, *command.split(), "--help")
     assert done.code == 0
-    assert f"takt {command}" in done.out.partition("examples:")[2]
-    assert "--accurate" not in done.out
+    examples = re.findall(r"^  (?:\w+=\S+ )?takt ([^|\n]+)", done.out.partition("examples:")[2], re.MULTILINE)
+    assert examples
+    for example in examples:
+        argv = shlex.split(example, comments=True)
+        assert argv[: len(command.split())] == command.split()
+        cli._parser().parse_args(argv)  # exits where it is wrong
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +74,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["route", "hi", "--budget-ms", "nan"], "'nan' is not a number of milliseconds"),
         (["train", "--seed", "-1"], "'-1' is not a whole number"),
         (["evaluate", "--models", "m"], "--data"),
+        (["train", "--kept-accuracy", "95"], "'95' is not a share from 0.5 to 0.999"),
+        (["train", "--kept-accuracy", "most"], "'most' is not a share"),
+        (["models", "import", "own.onnx"], "--data"),
+        (["models", "import", "own.onnx", "--data", "d", "--name", "best"], "choose from"),
+        (["models", "import", "own.onnx", "--data", "d", "--max-pieces", "1000"], "whole number from 3 to 512"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str], argv: list[str], says: str) -> None:

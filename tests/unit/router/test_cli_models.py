@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 
 import models.train
+from models import store
 from models.errors import QualityRefused
 from models.spec import read_manifest
 from router.cli import main
 from router.commands import explain, train
 from router.log import DecisionRecord, Match
 from tests.cli_runs import edit, takt
+from tests.encoders import write_encoder
 
 TEXT = "tracking says my parcel is still at the depot"  # an utterance of the template
 
@@ -48,7 +50,11 @@ def fresh(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def _active(project: Path) -> Path:
+    return store.resolve(project / "models").path
 
 
 def _instead(monkeypatch: pytest.MonkeyPatch, outcome: BaseException) -> None:
@@ -62,19 +68,27 @@ def _instead(monkeypatch: pytest.MonkeyPatch, outcome: BaseException) -> None:
 
 
 def test_training_writes_what_serves(trained: Path) -> None:
-    manifest = read_manifest(trained / "models")
+    folder = _active(trained)
+    manifest = read_manifest(folder)
+    assert folder == trained / "models" / manifest.plan_version
     assert manifest.labels == ("account", "invoices", "order_status", "returns")
     assert (manifest.rows, manifest.seed) == (48, 0)
-    assert not list((trained / "models").glob(".training-*"))
+    assert {path.name for path in (trained / "models").iterdir()} == {folder.name, "active.json"}
+    assert f"# Models {folder.name}" in (folder / "card.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("project")
 def test_training_prints_a_table_and_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
     done = takt(capsys, "train", "--seed", "3")
     assert done.code == 0
-    assert done.out.splitlines()[0].split() == ["rung", "accuracy", "ECE", "kB", "p50", "us", "p99", "us"]
+    columns = done.out.splitlines()[0].split()
+    assert columns == ["rung", "accuracy", "ECE", "threshold", "keeps", "right", "kB", "p50", "us", "p99", "us"]
     assert done.out.splitlines()[1].startswith("small")
-    assert done.out.endswith("Wrote models: 4 labels, learned from 48 utterances.\nNext: takt serve\n")
+    left_out, wrote, report, following = done.out.splitlines()[-4:]
+    assert left_out.startswith("Note: no rung `large`: no pretrained encoder was found; pip install")
+    assert report.startswith(f"Report: models/{_active(Path()).name}/report.html. Model card: models/")
+    assert wrote == f"Wrote models/{_active(Path()).name}: 4 labels, learned from 48 utterances."
+    assert following == "Next: takt serve"
     assert "train small ..." in done.err
 
 
@@ -117,7 +131,7 @@ def test_any_csv_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture
     columns = ("--text-column", "query", "--route-column", "intent")
     done = takt(capsys, "train", "--utterances", data, *columns, "--out", out)
     assert done.code == 0
-    assert read_manifest(out).labels == ("coal", "tea")
+    assert read_manifest(store.resolve(out).path).labels == ("coal", "tea")
     assert "Next" not in done.out  # no project to serve
 
 
@@ -125,7 +139,8 @@ def test_any_csv_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (("--accurate",), "not available yet"),
+        (("--accurate",), "--accurate: there is no encoder to tune; pip install --no-deps"),
+        (("--encoder", "nowhere"), "nowhere/config.json: cannot be read"),
         (("--text-column", "query"), "are for --utterances"),
         (("--utterances", "own.csv"), "--out DIR is needed"),
         (("--utterances", "own.csv", "-c", "takt.toml"), "own.csv: greetings not in"),
@@ -150,6 +165,64 @@ def test_training_names_the_extra_it_needs(capsys: pytest.CaptureFixture[str], m
     done = takt(capsys, "train")
     assert done.code == 2
     assert "training needs onnx, not installed: pip install 'takt[train]'" in done.err
+
+
+class Asked(NamedTuple):
+    """What training was asked for; it went no further."""
+
+    options: dict[str, Any]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    seen = Asked({})
+
+    def stop(*_: object, **options: object) -> NoReturn:
+        seen.options.update(options)
+        raise QualityRefused("seen enough")
+
+    monkeypatch.setattr(models.train, "train", stop)
+    return seen
+
+
+def test_training_takes_encoder_and_kept_accuracy_from_the_project(
+    fresh: Path, capsys: pytest.CaptureFixture[str], asked: Asked
+) -> None:
+    write_encoder(fresh / "weights" / "tiny")
+    settings = '[models]\nencoder = "weights/tiny"\nkept_accuracy = 0.9\n'
+    (fresh / "takt.toml").write_text(settings, encoding="utf-8")
+    assert takt(capsys, "train").err == "takt train: seen enough\n"
+    assert asked.options["encoder"].name == "tiny"
+    assert (asked.options["kept_accuracy"], asked.options["accurate"]) == (0.9, False)
+    assert ["encoder", "weights/tiny", "tiny"] in [line.split() for line in takt(capsys, "check").out.splitlines()]
+
+
+def test_training_takes_them_from_the_command_line_first(
+    fresh: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, asked: Asked
+) -> None:
+    write_encoder(fresh / "other")
+    (fresh / "takt.toml").write_text('[models]\nencoder = "nowhere"\nkept_accuracy = 0.9\n', encoding="utf-8")
+    options = ("--encoder", "other", "--kept-accuracy", "0.99", "--accurate")
+    monkeypatch.setattr(train, "find_spec", lambda _: object())
+    assert takt(capsys, "train", *options).code == 1
+    assert asked.options["encoder"].name == "other"
+    assert (asked.options["kept_accuracy"], asked.options["accurate"]) == (0.99, True)
+    monkeypatch.setattr(train, "find_spec", lambda name: None if name == "torch" else object())
+    done = takt(capsys, "train", *options)
+    assert (done.code, done.out) == (2, "")
+    assert "--accurate needs torch, which is not installed" in done.err
+    done = takt(capsys, "check")
+    assert done.code == 2
+    assert "nowhere/config.json: cannot be read" in done.err
+
+
+def test_a_provider_that_is_not_there_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "takt.toml").write_text('[models]\nproviders = ["NoSuchProvider"]\n', encoding="utf-8")
+    for command in (("check",), ("route", TEXT), ("serve", "--port", "0"), ("models", "activate", "a")):
+        done = takt(capsys, *command)
+        assert done.code == 2
+        assert "models.providers: the installed onnxruntime has no NoSuchProvider; it has " in done.err
+        assert "CPUExecutionProvider" in done.err
 
 
 @pytest.mark.usefixtures("project")
@@ -187,21 +260,24 @@ def test_evaluation_names_the_file_that_is_wrong(project: Path, capsys: pytest.C
 
 
 def test_check_looks_into_the_models(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert takt(capsys, "check").out.endswith("small; 4 labels\nAll is well.\n")
+    done = takt(capsys, "check")
+    assert done.out.endswith("\nAll is well.\n")
+    assert "small; 4 labels\n" in done.out
+    assert "none, so `small` is trained alone; pip install" in done.out
     edit(project / "routes.toml", "[routes.account]", "[routes.profile]")
-    (project / "models" / "small.onnx").write_bytes(b"other")
+    (_active(project) / "small.onnx").write_bytes(b"other")
     done = takt(capsys, "check")
     assert done.code == 2
     assert "small.onnx: sha256 is" in done.err
-    assert "models: the models answer account, not in" in done.err
-    assert "warning: models: not trained on the utterances as they are now" in done.err
+    assert f"models/{_active(project).name}: the models answer account, not in" in done.err
+    assert "not trained on just the utterances as they are now" in done.err
 
 
 def test_check_of_a_directory_without_a_manifest(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "models" / "manifest.json").unlink()
+    (_active(project) / "manifest.json").unlink()
     done = takt(capsys, "check")
     assert done.code == 2
-    assert "manifest.json: not found" in done.err
+    assert "models: no version" in done.err
 
 
 @pytest.mark.usefixtures("project")

@@ -9,7 +9,9 @@ import pytest
 from fallbacks.breaker import Ending, State
 from fallbacks.cache import CacheSettings
 from models.classifier import Prediction
-from tests.spine import SURE, Spine, play, refused, served
+from models.columns import Column
+from router.policy.point import Plan
+from tests.spine import SURE, Answer, Spine, play, refused, served
 from tests.virtual import MS
 
 
@@ -129,7 +131,7 @@ def test_at_the_threshold_the_model_is_sure() -> None:
 
 def test_cold_the_floor_answers_and_says_so() -> None:
     async def scenario(spine: Spine) -> None:
-        spine.point.rungs = ()
+        spine.point.plan = Plan()
         assert served(await spine.ask("hm")) == ("help", "default", "cold", "default")
         assert served(await spine.ask("i lost it")) == ("blocking", "rules", "cold", "rule")
         assert served(await spine.ask("real person")) == ("human", "guard", "none", "guard")
@@ -203,7 +205,7 @@ def test_only_the_best_rung_fills_the_cache() -> None:
     async def scenario(spine: Spine) -> None:
         await spine.ask("hm", 10)
         assert len(spine.cache) == 0
-        spine.point.rungs = spine.rungs[1:]
+        spine.point.plan = Plan("plan", spine.rungs[1:])
         await spine.ask("hm", 10)
         assert len(spine.cache) == 1, "where it is the best one, the inline rung does"
 
@@ -237,7 +239,7 @@ def test_a_stalled_executor_is_not_waited_for_twice() -> None:
 def test_an_inline_rung_that_drags_is_taken_out_and_comes_back() -> None:
     async def scenario(spine: Spine) -> None:
         small = spine.rungs[1]
-        spine.point.rungs = (small,)
+        spine.point.plan = Plan("plan", (small,))
         spine.small.duration_ns = 60 * MS
         for number in range(20):
             await spine.ask(f"text {number}", 50)
@@ -352,5 +354,66 @@ def test_a_request_without_a_budget_gets_the_default() -> None:
         answer = await spine.ask("hm")
         assert answer.budget.total_ns == 50 * MS
         assert answer.budget.is_met()
+
+    play(scenario)
+
+
+TEXT = "where is it?"
+
+
+async def _logged(spine: Spine, answer: Answer) -> tuple[tuple[str, str | float], ...]:
+    record = await spine.log.get(answer.decision.decision_id)
+    assert record is not None
+    return record.columns
+
+
+def _watch_cart(spine: Spine, fed: int) -> None:
+    columns = (Column(name="context.cart_value", kind="number"), Column(name="channel"))
+    spine.point.plan = spine.point.plan._replace(columns=columns, fed=fed)
+
+
+def test_the_rungs_are_fed_their_columns_and_the_log_keeps_all() -> None:
+    async def scenario(spine: Spine) -> None:
+        _watch_cart(spine, fed=1)
+        answer = await spine.ask(TEXT, context={"cart_value": 80, "other": "secret"})
+        assert spine.large.values == [(80.0,)]
+        assert await _logged(spine, answer) == (("context.cart_value", 80.0), ("channel", "chat"))
+        answer = await spine.ask(f"{TEXT} then", 5.0, context={"cart_value": "many"})
+        assert spine.small.values == [(None,)]
+        assert await _logged(spine, answer) == (("channel", "chat"),)
+        answer = await spine.ask("a real person", context={"cart_value": 7})
+        assert await _logged(spine, answer) == (("context.cart_value", 7.0), ("channel", "chat"))
+
+    play(scenario)
+
+
+def test_a_text_that_is_not_kept_leaves_no_values_either() -> None:
+    async def scenario(spine: Spine) -> None:
+        _watch_cart(spine, fed=1)
+        spine.pipeline._keep_text = False
+        answer = await spine.ask(TEXT, context={"cart_value": 80})
+        assert await _logged(spine, answer) == ()
+
+    play(scenario)
+
+
+def test_a_cached_answer_is_for_the_same_values_of_what_is_fed() -> None:
+    async def scenario(spine: Spine) -> None:
+        _watch_cart(spine, fed=1)
+        rungs = [
+            (await spine.ask(TEXT, channel=channel, context={"cart_value": cart})).decision.rung
+            for cart, channel in ((80, "chat"), (80.0, "phone"), (5, "chat"), (80, "chat"))
+        ]
+        assert rungs == ["large", "cache", "large", "cache"]
+
+    play(scenario)
+
+
+def test_questions_that_differ_beside_the_text_share_no_flight() -> None:
+    async def scenario(spine: Spine) -> None:
+        _watch_cart(spine, fed=1)
+        asks = [spine.ask(TEXT, context={"cart_value": cart}) for cart in (5, 5, 80)]
+        await asyncio.gather(*asks)
+        assert sorted(spine.large.values) == [(5.0,), (80.0,)]
 
     play(scenario)

@@ -10,7 +10,7 @@ from budgets.deadline import BudgetSettings
 from router.domain.decision import Target
 from router.domain.interaction import Criticality, Interaction
 from router.policy.errors import PolicyError
-from router.policy.point import VARIABLES, Point, Request, build_point
+from router.policy.point import VARIABLES, Plan, Point, Request, build_point
 from router.policy.project import Project, RoutesFile, RouteSpec, RulesFile, RuleSpec
 
 TARGET = Target(kind="queue", name="service")
@@ -29,7 +29,7 @@ def spec(*keywords: str, when: str | None = None, confidence: float = 0.5) -> Ru
 
 def request(text: str, **fields: object) -> Request:
     request = Request(Interaction(text=text, **fields), budget_ms=50.0)  # type: ignore[arg-type]
-    request.read()
+    request.read((), 0)
     return request
 
 
@@ -73,7 +73,7 @@ def test_guards_are_certain_rules_as_certain_as_they_say() -> None:
 
 def test_a_point_starts_cold() -> None:
     built = point()
-    assert built.rungs == ()
+    assert built.plan == Plan()
     assert (built.default, built.unsure, set(built.targets)) == ("help", "human", {"help", "human"})
 
 

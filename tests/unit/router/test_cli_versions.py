@@ -1,0 +1,163 @@
+"""`takt models list|activate|rollback`, and what `takt train` leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models import store
+from tests.cli_runs import takt
+from tests.http_project import SURE_ROUTE, SURE_TEXT, train_models, write_project
+from tests.versions import add_version
+
+ROWS = [(SURE_TEXT, SURE_ROUTE), ("i want to add funds", "top_up")] * 10
+ALWAYS_OOS = (0, 99, 0, 0)  # labels are sorted: card_lost, oos, top_up, transfer
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out_dir = tmp_path_factory.mktemp("trained") / "models"
+    train_models(out_dir)
+    return out_dir
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a project in the current directory, without any models."""
+    write_project(tmp_path, None, {})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "models"
+
+
+def _serves(capsys: pytest.CaptureFixture[str]) -> int:
+    return takt(capsys, "route", SURE_TEXT).code
+
+
+def test_versions_are_listed_the_newest_first(
+    models_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert takt(capsys, "models", "list").err == "takt models: models: no models yet; train them with `takt train`\n"
+    first, second = add_version(models_dir, trained, 1.0), add_version(models_dir, trained, 2.0)
+    (models_dir / first / "manifest.json").write_text("{}", encoding="utf-8")
+    store.activate(models_dir, second)
+    done = takt(capsys, "models", "list")
+    assert (done.code, done.err) == (0, "")
+    lines = {line.split()[0]: line for line in done.out.splitlines()}
+    assert lines[second].split()[1] == "active"
+    assert "small 9" in lines[second] or "small 100" in lines[second]
+    assert "manifest.json" in lines[first]
+    page = json.loads(takt(capsys, "models", "list", "--json").out)
+    assert (page["active"], page["on_disk"], page["previous"]) == (second, second, None)
+    assert {each["version"]: each["is_active"] for each in page["versions"]} == {second: True, first: False}
+
+
+def test_activate_and_go_back(models_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (add_version(models_dir, trained, heat, ROWS) for heat in (1.0, 2.0))
+    done = takt(capsys, "models", "activate", first[:8])
+    assert (done.code, done.err) == (0, "")
+    assert f"{first} is active; before: none" in done.out
+    assert "Canary: nothing to compare with" in done.out
+    assert _serves(capsys) == 0
+    done = takt(capsys, "models", "activate", second)
+    assert f"{second} is active; before: {first}" in done.out
+    assert "On 20 canary texts." in done.out
+    assert "SIGHUP" in done.out
+    back = json.loads(takt(capsys, "models", "rollback", "--json").out)
+    assert (back["active"], back["previous"], back["canary"]["texts"]) == (first, second, 20)
+    assert store.resolve(models_dir).id == first
+    done = takt(capsys, "models", "rollback")
+    assert (done.code, done.out) == (2, "")
+    assert "no earlier version to go back to" in done.err
+
+
+def test_a_bad_version_is_refused_and_the_old_one_stays(
+    models_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = add_version(models_dir, trained, 1.0, ROWS)
+    store.activate(models_dir, good)
+    altered = add_version(models_dir, trained, 2.0, ROWS)
+    (models_dir / altered / "small.onnx").unlink()
+    (models_dir / altered / "small.onnx").write_bytes(b"other")
+    worse = add_version(models_dir, trained, 1.0, ROWS, bias=ALWAYS_OOS)
+    for version, says in ((altered, "sha256 is"), (worse, "right on 0.0% of 20 canary texts")):
+        done = takt(capsys, "models", "activate", version)
+        assert (done.code, done.out) == (1, "")
+        assert f"takt models: {version} is not activated: " in done.err
+        assert says in done.err
+        assert store.resolve(models_dir).id == good
+    assert takt(capsys, "models", "activate", worse, "--force").code == 0
+    assert takt(capsys, "models", "rollback").code == 0
+    assert takt(capsys, "models", "activate", "nothing").code == 2
+
+
+def test_a_damaged_active_version_does_not_keep_others_out(
+    models_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken, good = (add_version(models_dir, trained, heat, ROWS) for heat in (1.0, 2.0))
+    store.activate(models_dir, broken)
+    (models_dir / broken / "small.onnx").unlink()
+    done = takt(capsys, "models", "activate", good)
+    assert done.code == 0
+    assert "the active version cannot be compared with: " in done.err
+    assert _serves(capsys) == 0
+
+
+def test_a_manifest_that_was_altered_is_refused(
+    models_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = add_version(models_dir, trained, 1.0)
+    store.activate(models_dir, version)
+    path = models_dir / version / "manifest.json"
+    text = path.read_text(encoding="utf-8")
+    assert '"threshold":' in text
+    path.write_text(text.replace('"temperature": 1.0', '"temperature": 9.0'), encoding="utf-8")
+    done = takt(capsys, "route", SURE_TEXT)
+    assert (done.code, done.out) == (2, "")
+    assert f"not {version}: altered" in done.err
+
+
+def test_training_can_leave_the_active_version_alone(models_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"{word} {number},{word}\n" for word in ("top_up", "transfer") for number in range(8))
+    Path("own.csv").write_text(f"text,route\n{rows}", encoding="utf-8")
+    train = ("train", "-c", "takt.toml", "--utterances", "own.csv")
+    assert takt(capsys, *train, "--no-activate").code == 0
+    (first,) = store.versions(models_dir)
+    assert store.read_active(models_dir) is None
+    assert "no version is active; choose one with `takt models activate`" in takt(capsys, "route", "hello").err
+    done = takt(capsys, *train, "--no-activate", "--seed", "1")
+    second = next(iter(store.versions(models_dir)))
+    assert done.out.endswith(f"Next: takt models activate {second}\n")
+    assert takt(capsys, "models", "activate", first).code == 0
+    assert takt(capsys, *train, "--seed", "2").code == 0
+    assert store.former(models_dir).id == first
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("list", "--url", "file:///etc/passwd"), "an http:// or https:// address is needed"),
+        (("list", "--url", "http://127.0.0.1:1"), "does the server run?"),
+        (("activate",), "VERSION"),
+        ((), "ACTION"),
+    ],
+)
+@pytest.mark.usefixtures("models_dir")
+def test_usage(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], says: str) -> None:
+    done = takt(capsys, "models", *argv)
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+
+
+def test_old_versions_are_removed_after_a_training(
+    models_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("takt.toml").write_text("[models]\nkeep_versions = 3\n", encoding="utf-8")
+    names = [add_version(models_dir, trained, 1.0 + heat) for heat in range(4)]
+    store.activate(models_dir, names[0])
+    Path("own.csv").write_text("text,route\n" + "a,top_up\nb,transfer\n" * 4, encoding="utf-8")
+    assert takt(capsys, "train", "-c", "takt.toml", "--utterances", "own.csv").code == 0
+    left = set(store.versions(models_dir))
+    assert len(left) == 3
+    assert {store.resolve(models_dir).id, names[0]} < left
