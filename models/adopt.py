@@ -218,7 +218,7 @@ def _judge(classifier: Classifier, rows: Sequence[Example], kept_accuracy: float
 
 
 def _ask(classifier: Classifier, rows: Sequence[Example]) -> NDArray[np.float32]:
-    """Its logits for each row. Raises: BadOutput: NaN, or probabilities that are none."""
+    """Its logits for each row. Raises: BadOutput: NaN, probabilities that are none, or logits that are."""
     answers = [classifier.scores(row.text, row.values) for row in rows]
     for answer in answers:
         classifier.interpret(answer)  # raises for what is no answer
@@ -231,6 +231,8 @@ def _ask(classifier: Classifier, rows: Sequence[Example]) -> NDArray[np.float32]
                 f"{classifier.spec.name}: the probabilities of {rows[worst].text!r} add up to {sums[worst]:.3g}, not 1;"
                 " are they logits?"
             )
+    elif (logits >= 0).all() and (np.abs(logits.sum(axis=1) - 1) <= _SUM_OFF).all():
+        raise errors.BadOutput(f"{classifier.spec.name}: its logits add up to 1; they are probabilities, so say so")
     return logits
 
 

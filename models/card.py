@@ -16,6 +16,7 @@ _RUNGS = ("rung", "file", "MB", "accuracy", "fp32", "ECE", "oos AUROC", "thresho
 def write(manifest: Manifest) -> str:
     """The card in Markdown. Pure: all it says is in the manifest."""
     routes = [label for label in manifest.labels if label != OUT_OF_SCOPE]
+    encoder = f"Pretrained encoder: {manifest.encoder}.\n" if manifest.encoder else ""
     outside = "were" if OUT_OF_SCOPE in manifest.labels else "were not"
     table = [_RUNGS, ("---",) * len(_RUNGS), *(_row(rung) for rung in manifest.rungs)]
     columns = ", ".join(f"`{column.name}`" for column in manifest.columns)
@@ -33,7 +34,7 @@ like those it was trained on, and for these routes only: {", ".join(f"`{route}`"
 
 ## Data
 {manifest.rows} utterances, sha256 `{manifest.data_sha256}`. Texts that belong to no route {outside} among them.
-{beside}
+{encoder}{beside}
 
 ## Figures
 Of utterances held out while training; costs are text to answer on the training machine. The best rung is last.

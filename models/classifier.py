@@ -47,7 +47,11 @@ class Prediction(Struct, frozen=True, gc=False):
 
 
 class Classifier:
-    """One rung, loaded. Safety: one thread at a time (the features keep a cache)."""
+    """One rung, loaded.
+
+    Safety: a second thread may ask beside the first: all that is kept is the features' cache of words, which is read
+    and filled by single steps of a dictionary, each whole under the interpreter's lock.
+    """
 
     __slots__ = ("_feeders", "_is_asked", "_session", "_sharpness", "labels", "spec")
 

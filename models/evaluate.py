@@ -29,6 +29,7 @@ class Score(Struct, frozen=True, kw_only=True):
     """Quality of logits; shares in 0..1, None where no row tells.
 
     `accuracy`, `ece`, `coverage90_accuracy` are of the in-scope rows; a row answered "out of scope" is wrong there.
+    Neither threshold nor familiarity is asked for them: what those refuse would have been right or wrong all the same.
     `coverage90_accuracy`: accuracy on the 90 % with the highest confidence. `auroc_oos`: in scope against out of
     scope by what the rung decides it by: its familiarity, or the highest confidence in any route.
     """
@@ -77,7 +78,7 @@ def evaluate(models_dir: Path, rows: Sequence[Row]) -> Report:
     rungs = {}
     for name, rung in loaded.rungs.items():
         classifier = rung.classifier
-        own = truth if classifier.labels == labels else truth_of(routes, classifier.labels)
+        own = truth if classifier.labels == labels else truth_of(routes, _with(classifier.labels, labels))
         answers, costs_ns = registry.ask(classifier, questions)
         p50_ns, p99_ns = registry.quantiles(costs_ns)
         served = _score(classifier, answers, own)
@@ -116,7 +117,15 @@ def _score(classifier: Classifier, answers: Sequence[Scores], truth: NDArray[np.
     if classifier.spec.familiarity is not None:
         familiarity = np.array([answer.familiarity for answer in answers], np.float32)
     logits = np.stack([answer.logits for answer in answers])
-    return score(logits, truth, classifier.labels, classifier.spec.temperature, familiarity)
+    missing = max(0, int(truth.max()) + 1 - logits.shape[1])  # a route that it doesn't know it never answers
+    logits = np.pad(logits, ((0, 0), (0, missing)), constant_values=-np.inf)
+    known = (*classifier.labels, *("",) * missing)
+    return score(logits, truth, known, classifier.spec.temperature, familiarity)
+
+
+def _with(own: tuple[str, ...], labels: tuple[str, ...]) -> tuple[str, ...]:
+    """A rung's own labels, and behind them those that only other rungs know."""
+    return (*own, *(label for label in labels if label not in own and label != OUT_OF_SCOPE))
 
 
 def truth_of(routes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_OPSET, _IR = 23, 11
+_OPSET, _IR = 21, 10  # what the oldest onnxruntime of setup.cfg reads
 _MICROSOFT = "com.microsoft"  # onnxruntime's own operators; it has them on every processor
 FLOAT, INT32, INT64 = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64
 TEXTS = "texts"

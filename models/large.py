@@ -125,7 +125,7 @@ class _Trainer:
         )
 
     def _encoding(self, encoder: Encoder) -> _Encoding:
-        int8 = observe(encoder, self._task.texts, MAX_PIECES)
+        int8 = observe(encoder, self._texts[self._task.split.parts[0].learn].tolist(), MAX_PIECES)
         return _Encoding(encoder, int8, Vectors(encoder, int8, MAX_PIECES), Vectors(encoder, None, MAX_PIECES))
 
     def _steps(self, stage: str) -> Steps:

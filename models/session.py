@@ -45,6 +45,8 @@ class Session:
         options.log_severity_level = _FATAL_ONLY
         options.enable_mem_pattern = False  # shapes differ from text to text
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores are the server's
+        # Processors without VNNI add pairs of int8 products in 16 bits, which overflow; this way is right, and slower.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=list(providers))
             self.inputs = {each.name: Port(each.type, tuple(each.shape)) for each in self._session.get_inputs()}

@@ -118,6 +118,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     created_at: str
     rows: int
     data_sha256: str
+    encoder: Annotated[str | None, Meta(description="of rung large: its name and the sha256 of its weights")] = None
     notes: Annotated[tuple[str, ...], Meta(description="what was left out, and why")] = ()
 
     @property

@@ -97,6 +97,7 @@ def train(  # noqa: PLR0913 - what a person may state
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=len(examples),
         data_sha256=digest(examples),
+        encoder=None if encoder is None else f"{encoder.name} {encoder.weights_sha256}",
         notes=tuple(notes),
     )
     progress(REPORT, 0, 1)

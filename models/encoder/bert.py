@@ -29,6 +29,7 @@ class BertConfig(Struct, frozen=True, kw_only=True):
     """The keys that matter of a `config.json`."""
 
     model_type: Literal["bert"]
+    position_embedding_type: Literal["absolute"] = "absolute"
     hidden_act: Literal["gelu"]
     hidden_size: Annotated[int, Meta(ge=1)]
     num_attention_heads: Annotated[int, Meta(ge=1)]

@@ -215,6 +215,7 @@ def test_answers_that_are_none_are_refused(tmp_path: Path, out_dir: Path) -> Non
     for table, output, says in (
         (np.full((4, 3), np.nan), "logits", "large: fails at warm-up"),
         ([*TABLE[:2], [np.nan] * 3, TABLE[3]], "logits", "logits are not finite"),
+        (np.exp(TABLE), "logits", "its logits add up to 1; they are probabilities, so say so"),
         (np.exp(TABLE) * 2, "probabilities", "the probabilities of 'my card' add up to 2, not 1; are they logits?"),
     ):
         with pytest.raises(BadOutput) as refused:

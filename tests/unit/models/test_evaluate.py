@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from models import evaluate
 from models.errors import BadFile, DataError
-from models.spec import read_manifest, write_manifest
+from models.spec import Manifest, read_manifest, write_manifest
 from tests.graphs import bare_rung, text_graph
 
 if TYPE_CHECKING:
@@ -122,3 +122,13 @@ def test_a_rung_made_elsewhere_has_labels_of_its_own_and_no_float32(
     assert report.rungs["other"].accuracy == 0.75
     assert report.rungs["other"].accuracy_fp32 is None
     assert report.rungs["small"].accuracy_fp32 is not None
+
+
+def test_a_rung_is_wrong_where_it_lacks_the_route(tmp_path: Path) -> None:
+    graph = text_graph(np.array([[2.0, 0.0], [0.0, 2.0]], np.float32), ["one"])
+    (tmp_path / "small.onnx").write_bytes(graph)
+    rung = bare_rung("small", graph, labels=("a", "b"))
+    manifest = Manifest(labels=("a", "b", "c"), rungs=(rung,), seed=0, created_at="", rows=3, data_sha256="")
+    write_manifest(tmp_path, manifest)
+    report = evaluate.evaluate(tmp_path, [("one", "a"), ("two", "c"), ("two", "b"), ("three", "oos")])
+    assert report.rungs["small"].accuracy == pytest.approx(2 / 3)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from models.encoder.linear import Int8, Ranges
 from models.errors import BadFile, RunFailed
+from models.graph import TEXTS, Graph
 from models.session import CPU, Port, Session, missing_providers
 
 if TYPE_CHECKING:
@@ -66,3 +68,20 @@ def test_providers_that_are_not_here_are_told() -> None:
     assert "NoSuchProvider" in missing
     assert CPU[0] not in missing
     assert set(CPU) <= set(available)
+
+
+def test_products_of_int8_do_not_overflow_in_pairs(tmp_path: Path) -> None:
+    """Processors without VNNI add pairs of products in 16 bits, where these would be cut to 32,767."""
+    graph = Graph()
+    linear = Int8({"layer": Ranges(64)})
+    linear._ranges["layer"].observe(np.ones((1, 64), np.float32))
+    weights, x = np.ones((64, 3), np.float32), np.ones((2, 64), np.float32)
+    session = _layer(graph, linear, weights, tmp_path)
+    assert session.run({"columns": x})[0] == pytest.approx(linear.compute("layer", x, weights, np.zeros(3, np.float32)))
+    assert session.run({"columns": x})[0] == pytest.approx(np.full((2, 3), 64.0), rel=0.01)
+
+
+def _layer(graph: Graph, linear: Int8, weights: NDArray[np.float32], folder: Path) -> Session:
+    out = linear.add(graph, "layer", "columns", weights, np.zeros(weights.shape[1], np.float32))
+    content = graph.finish({"out": (out, (TEXTS, weights.shape[1]))})
+    return Session(folder / "graph", content)
