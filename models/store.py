@@ -2,7 +2,7 @@
 
 ```
 DIR/<version>/     manifest.json, *.onnx, ...   never changed once it has its name
-DIR/active.json    {"active": "<version>", "previous": ["<version>", ...]}, the latest first
+DIR/active.json    {"active": "<version>", "previous": ["<version>", ...], "forced": false}, the latest first
 DIR/.training-*    being written, or being removed; its writer holds a lock on it
 ```
 A directory that holds manifest.json itself is a version too, and the active one while there is no active.json.
@@ -18,6 +18,7 @@ import re
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,23 +45,27 @@ class Version(Struct, frozen=True):
 
 
 class Active(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What active.json says. `previous` are the versions to go back to, one after the other."""
+    """What active.json says. `previous` are the versions to go back to, one after the other.
+
+    `forced`: somebody wants it even if it is right less often than what serves.
+    """
 
     active: str
     previous: tuple[str, ...] = ()
+    forced: bool = False
 
 
 def versions(models_dir: Path) -> dict[str, Version]:
-    """All versions by name, the newest first. Raises: ManifestError: of a version that is no folder of a store."""
-    found = [
-        Version(folder.name, folder)
-        for folder in (models_dir.iterdir() if models_dir.is_dir() else ())
-        if _NAME.fullmatch(folder.name) and (folder / MANIFEST_FILE).exists()
-    ]
-    if (models_dir / MANIFEST_FILE).exists():
-        found.append(Version(read_manifest(models_dir).plan_version, models_dir))
-    found.sort(key=lambda version: (version.path / MANIFEST_FILE).stat().st_mtime_ns, reverse=True)
-    return {version.id: version for version in found}
+    """All versions by name, the newest first. A directory that is a version this Takt cannot read is none."""
+    found: list[tuple[int, Version]] = []
+    for folder in models_dir.iterdir() if models_dir.is_dir() else ():
+        if _NAME.fullmatch(folder.name):
+            with suppress(FileNotFoundError, NotADirectoryError):  # no version, or it was removed just now
+                found.append((_made_ns(folder), Version(folder.name, folder)))
+    with suppress(FileNotFoundError, errors.ManifestError):
+        found.append((_made_ns(models_dir), Version(read_manifest(models_dir).plan_version, models_dir)))
+    found.sort(key=itemgetter(0), reverse=True)
+    return {version.id: version for _, version in found}
 
 
 def resolve(models_dir: Path) -> Version:
@@ -68,9 +73,12 @@ def resolve(models_dir: Path) -> Version:
     active = read_active(models_dir)
     if active is not None:
         return find(models_dir, active.active)
-    if not (models_dir / MANIFEST_FILE).exists() and versions(models_dir):
-        raise errors.UnknownVersion(f"{models_dir}: no version is active; choose one with `takt models activate`")
-    return Version(read_manifest(models_dir).plan_version, models_dir)
+    try:
+        return Version(read_manifest(models_dir).plan_version, models_dir)
+    except errors.ManifestError:
+        if not versions(models_dir):
+            raise
+    raise errors.UnknownVersion(f"{models_dir}: no version is active; choose one with `takt models activate`")
 
 
 def find(models_dir: Path, asked: str) -> Version:
@@ -92,13 +100,14 @@ def read_active(models_dir: Path) -> Active | None:
         return msgspec.json.decode(path.read_bytes(), type=Active)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.ManifestError(path, f"cannot be read ({error}); remove it and activate a version") from error
 
 
-def activate(models_dir: Path, version: str, serving: str | None = None) -> Active:
+def activate(models_dir: Path, version: str, serving: str | None = None, *, forced: bool = False) -> Active:
     """Make `version` active on disk; what was `serving` (by default the active one) is where a rollback leads.
 
+    Args: forced: a server shall take it up even if it is right less often.
     Raises: StoreFailed: the disk said no; what was active is active still.
     """
     with _locked(models_dir):
@@ -108,7 +117,20 @@ def activate(models_dir: Path, version: str, serving: str | None = None) -> Acti
         if former is not None and former != version:
             earlier = (former, *earlier)
         kept = dict.fromkeys(each for each in earlier if each != version)
-        return _write(models_dir, Active(active=version, previous=tuple(kept)[:_MOST_PREVIOUS]))
+        return _write(models_dir, Active(active=version, previous=tuple(kept)[:_MOST_PREVIOUS], forced=forced))
+
+
+def take_over(models_dir: Path, version: str, serving: str | None) -> None:
+    """Let a rollback from `version` lead to what was `serving`, not to what was active in between and never served.
+
+    Leaves alone what was made active since, and a way back from which `serving` was taken by a rollback.
+    Raises: StoreFailed.
+    """
+    with _locked(models_dir):
+        active = read_active(models_dir)
+        if serving and active and active.active == version and serving in active.previous[1:]:
+            previous = tuple(dict.fromkeys((serving, *active.previous)))
+            _write(models_dir, msgspec.structs.replace(active, previous=previous))
 
 
 def rollback(models_dir: Path, version: str) -> Active:
@@ -117,7 +139,7 @@ def rollback(models_dir: Path, version: str) -> Active:
         before = read_active(models_dir)
         earlier = () if before is None or version not in before.previous else before.previous
         rest = earlier[earlier.index(version) + 1 :] if earlier else ()
-        return _write(models_dir, Active(active=version, previous=rest))
+        return _write(models_dir, Active(active=version, previous=rest, forced=True))
 
 
 def former(models_dir: Path) -> Version:
@@ -162,6 +184,7 @@ def commit(models_dir: Path, staging: Path) -> Version:
     with _locked(models_dir):
         if target.path.exists():
             if _is_whole(target):
+                os.utime(target.path / MANIFEST_FILE)  # or the next `prune` would take it for an old one
                 return target
             _remove(models_dir, target)
         staging.rename(target.path)
@@ -187,9 +210,15 @@ def prune(models_dir: Path, keep: int) -> list[str]:
 def _before(models_dir: Path) -> Active | None:
     """What is active now; a directory that is a version itself is active without saying so."""
     active = read_active(models_dir)
-    if active is None and (models_dir / MANIFEST_FILE).exists():
-        return Active(active=read_manifest(models_dir).plan_version)
+    if active is None:
+        with suppress(errors.ManifestError):  # there is none, or it is of another format
+            return Active(active=read_manifest(models_dir).plan_version)
     return active
+
+
+def _made_ns(version_dir: Path) -> int:
+    """When it was made. Raises: FileNotFoundError: it is no version."""
+    return (version_dir / MANIFEST_FILE).stat().st_mtime_ns
 
 
 def _is_whole(version: Version) -> bool:

@@ -22,7 +22,8 @@ from models.columns import declared
 from models.executor import ThreadExecutor
 from models.spec import OUT_OF_SCOPE
 from router import __version__
-from router.activation import INLINE_RUNG, Activator, check_providers
+from router.activation import INLINE_RUNG, check_providers
+from router.activator import Activator
 from router.domain.identity import IdSource
 from router.faults import Faults
 from router.log import GroupLog, MemoryLog, SqliteStore, StoreFault

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ def make_http(app: App) -> HttpServer:
 async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain. SIGHUP takes up the models that are active on disk.
 
+    On a terminal SIGHUP says that the terminal has gone, and ends the server too.
     `on_ready` gets the URL once decisions can be had from models. Until then the port is open, /readyz says 503
     and decisions come from the rules (`degraded: cold`).
     Raises: PolicyError, ModelError, LogRefused, OSError: why it can't start.
@@ -58,10 +60,15 @@ async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str],
     _give_memory_back()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+
+    def take_up() -> None:  # by the loop, which does not turn before there is an app
+        app.models.take_up()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    on_terminal = sys.stdin is not None and sys.stdin.isatty()
+    loop.add_signal_handler(signal.SIGHUP, stop.set if on_terminal else take_up)
     app = build_app(config, allow_faults=allow_faults)
-    loop.add_signal_handler(signal.SIGHUP, app.models.take_up)
     http = make_http(app)
     settings = config.settings.server
     listener = await loop.create_server(http, settings.host, settings.port, backlog=_BACKLOG)
@@ -99,6 +106,7 @@ async def drain(app: App, http: HttpServer, listener: asyncio.Server) -> None:
     closed port.
     """
     app.is_ready = False
+    app.models.stop()
     http.is_draining = True
     await _stop_listening(listener, http)
     clock = app.clock

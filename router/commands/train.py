@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from models import card, store
 from models.data import read_csv
-from models.errors import TorchMissing
-from models.spec import OUT_OF_SCOPE
+from models.errors import ModelError, TorchMissing
+from models.spec import OUT_OF_SCOPE, read_manifest
 from router.commands.correction import read_corrections
-from router.commands.errors import CommandError
+from router.commands.errors import CheckFailed, CommandError
 from router.commands.location import config_flag, find_config, shown
 from router.commands.terminal import progress, say, table
 from router.config import ModelSettings, load_config
@@ -47,7 +47,8 @@ def run(args: Namespace) -> int:
             manifest = training(staging, progress=report)
             (staging / card.CARD_FILE).write_text(card.write(manifest), encoding="utf-8")
             version = store.commit(out_dir, staging)
-        if not args.no_activate:
+        lost = _lost(out_dir, manifest)
+        if not args.no_activate and not lost:
             store.activate(out_dir, version.id)
         store.prune(out_dir, settings.keep_versions)
     except OSError as error:
@@ -56,9 +57,20 @@ def run(args: Namespace) -> int:
     say(f"Wrote {shown(version.path)}: {len(manifest.labels)} labels, learned from {manifest.rows} utterances.")
     say(f"Report: {shown(version.path / REPORT_FILE)}. Model card: {shown(version.path / card.CARD_FILE)}.")
     if path is not None and config is not None and out_dir.resolve() == config.models_dir.resolve():
-        activate = f"takt models activate {version.id}{config_flag(path)}"
-        say(f"Next: {activate}" if args.no_activate else f"Next: takt serve{config_flag(path)}")
+        is_next = args.no_activate or lost
+        say(f"Next: takt {'models activate ' + version.id if is_next else 'serve'}{config_flag(path)}")
+    if lost and not args.no_activate:
+        raise CheckFailed(f"the active version has {' and '.join(lost)}, this one has not, so it is not activated")
     return 0
+
+
+def _lost(models_dir: Path, manifest: Manifest) -> list[str]:
+    """Rungs of the active version that the new one lacks: an encoder that was not found must not cost one unseen."""
+    try:
+        active = read_manifest(store.resolve(models_dir).path)
+    except ModelError:  # there is none that could lose
+        return []
+    return sorted({rung.name for rung in active.rungs} - {rung.name for rung in manifest.rungs})
 
 
 def require_training() -> None:

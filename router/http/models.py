@@ -13,7 +13,6 @@ from router.errors import RequestRefused
 from router.http import codec
 from router.http.admin import check_admin, in_format_asked
 from router.http.body import read_body
-from router.http.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -101,7 +100,6 @@ async def post_activate(app: App, request: web.BaseRequest) -> web.Response:
     media_type = codec.media_type_of(request.headers.get("Content-Type"))
     body = await read_body(request, _MAX_BYTES, app.config.settings.server.body_timeout_ms)
     asked: ActivateRequest = _ACTIVATE.decode(media_type, body)
-    _refuse_draining(app)
     done = await _outcome(app.models.activate(asked.version, force=asked.force))
     return in_format_asked(request, done, media_type)
 
@@ -110,7 +108,6 @@ async def post_rollback(app: App, request: web.BaseRequest) -> web.Response:
     """The version before, in the same way; there is nothing to say in a body."""
     check_admin(app, request)
     await read_body(request, _MAX_BYTES, app.config.settings.server.body_timeout_ms)
-    _refuse_draining(app)
     return in_format_asked(request, await _outcome(app.models.rollback()))
 
 
@@ -150,11 +147,6 @@ def _summary(version: Version, active: str | None) -> VersionSummary:
         ),
         notes=manifest.notes,
     )
-
-
-def _refuse_draining(app: App) -> None:
-    if app.models.loaded is not None and not app.is_ready:
-        raise Unavailable("draining: this server takes up no other version any more")
 
 
 async def _outcome(change: Awaitable[Activated]) -> Activated:

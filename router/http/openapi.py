@@ -47,7 +47,7 @@ _PROBLEMS = {
 }
 _BODY_PROBLEMS = ("400", "408", "413", "415")
 _ADMIN_PROBLEMS = ("401", "403", "404")
-_MODEL_PROBLEMS = (*_ADMIN_PROBLEMS, "422", "503")
+_MODEL_PROBLEMS = (*_ADMIN_PROBLEMS, "422")
 _BATCH_HEADERS = [
     ("X-Request-Timeout-Ms", "the budget in milliseconds; the smallest of all stated budgets counts"),
     ("grpc-timeout", "the same, as gRPC writes it"),

@@ -1,6 +1,6 @@
 """Models that change under open load: is anything lost, or late because of it?
 
-    python -m tests.bench.swaps [--requests 100000] [--rate 500] [--swaps 20] [--rungs small large] [--json]
+    python -m tests.bench.swaps [--requests 100000] [--rate 500] [--swaps 20] [--models DIR] [--json]
 
 A server process, requests with a budget of 50 ms and texts never seen before, and versions of the example bank's models
 that take turns by `POST /v1/admin/models/activate`. A swap's time is from its request to one second after its answer.
@@ -79,13 +79,13 @@ class Part(msgspec.Struct):
     generator_p999_ms: float
 
 
-def two_versions(folder: Path, rungs: tuple[str, ...]) -> list[str]:
+def two_versions(folder: Path, given: Path) -> list[str]:
     """A store with the bank's models twice, at temperatures that differ a little, and the bank's tests as canary."""
     canary_rows = [(row.text, row.route) for row in read_csv(EXAMPLE / "test.csv")][:_CANARY_TEXTS]
     names = []
     for warmer in (1.0, 1.01):
         with store.stage(folder) as staging:
-            shutil.copytree(models_dir(rungs), staging, dirs_exist_ok=True)
+            shutil.copytree(given, staging, dirs_exist_ok=True)
             manifest = read_manifest(staging)
             specs = tuple(
                 msgspec.structs.replace(rung, temperature=rung.temperature * warmer) for rung in manifest.rungs
@@ -164,10 +164,10 @@ def main() -> None:
     arguments.add_argument("--requests", type=int, default=100_000)
     arguments.add_argument("--rate", type=float, default=500)
     arguments.add_argument("--swaps", type=int, default=20)
-    arguments.add_argument("--rungs", nargs="+", default=["small", "large"])
+    arguments.add_argument("--models", type=Path, help="a version to use in place of one with a tiny encoder")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        names = two_versions(Path(folder, "models"), tuple(given.rungs))
+        names = two_versions(Path(folder, "models"), given.models or models_dir(("small", "large")))
         log_path = Path(folder, "log.sqlite")
         with ServerProcess("takt", TAKT__MODELS__DIR=f"{folder}/models", TAKT__LOG__PATH=str(log_path)) as server:
             pin_generator()

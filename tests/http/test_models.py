@@ -7,15 +7,14 @@ import gc
 import json
 import os
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from models import store
-from router import activation
 from tests.cli_runs import takt
+from tests.http_models import ALWAYS_OOS, MODELS, NAN, ROWS, Gate, activate, begin, folder_of, page, until
 from tests.http_project import SURE_ROUTE, SURE_TEXT
 from tests.http_server import pack, request, unpack
 from tests.versions import add_version
@@ -24,14 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from models.store import Version
     from tests.http.conftest import MakeConfig
-    from tests.http_server import LoopThread, Reply, Running
-
-MODELS = "/v1/admin/models"
-ROWS = [(SURE_TEXT, SURE_ROUTE), ("i want to add funds", "top_up")] * 10
-ALWAYS_OOS = (0, 99, 0, 0)  # labels are sorted: card_lost, oos, top_up, transfer
-NAN = (0, float("nan"), 0, 0)
+    from tests.http_server import LoopThread, Running
 
 
 @pytest.fixture
@@ -41,29 +34,10 @@ def served(loop_thread: LoopThread, make_config: MakeConfig) -> Iterator[Running
         yield running
 
 
-def _folder(server: Running) -> Path:
-    return server.app.config.models_dir
-
-
-def _activate(server: Running, version: str, **fields: Any) -> Reply:
-    return server.post({"version": version, **fields}, path=f"{MODELS}/activate")
-
-
-def _page(server: Running) -> Any:
-    return server.ask("GET", MODELS).json()
-
-
-def _until(is_so: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < until_s
-        time.sleep(0.005)
-
-
 def test_another_version_serves_and_the_one_before_again(served: Running, models_dir: Path) -> None:
-    first, plan = _page(served)["active"], served.app.point.plan.version
-    second = add_version(_folder(served), models_dir, 2.0, ROWS)
-    done = _activate(served, second[:6])
+    first, plan = page(served)["active"], served.app.point.plan.version
+    second = add_version(folder_of(served), models_dir, 2.0, ROWS)
+    done = activate(served, second[:6])
     assert done.status == 200
     found = done.json()
     assert (found["active"], found["previous"]) == (second, first)
@@ -73,9 +47,9 @@ def test_another_version_serves_and_the_one_before_again(served: Running, models
     assert served.app.point.plan.version != plan
     assert served.ask("GET", "/readyz").json()["plan_version"] == served.app.point.plan.version
     assert served.decide(SURE_TEXT)["route"] == SURE_ROUTE
-    page = _page(served)
-    assert (page["active"], page["on_disk"], page["previous"]) == (second, second, first)
-    assert [each["version"] for each in page["versions"] if each["is_active"]] == [second]
+    listed = page(served)
+    assert (listed["active"], listed["on_disk"], listed["previous"]) == (second, second, first)
+    assert [each["version"] for each in listed["versions"] if each["is_active"]] == [second]
     back = served.post({}, path=f"{MODELS}/rollback").json()
     assert (back["active"], back["previous"]) == (first, second)
     assert served.app.point.plan.version == plan
@@ -84,8 +58,8 @@ def test_another_version_serves_and_the_one_before_again(served: Running, models
 
 
 def test_what_serves_already_is_not_loaded_again(served: Running) -> None:
-    active, rungs = _page(served)["active"], served.app.point.plan.rungs
-    assert _activate(served, active).json() == {
+    active, rungs = page(served)["active"], served.app.point.plan.rungs
+    assert activate(served, active).json() == {
         "active": active,
         "previous": active,
         "took_ms": pytest.approx(0, abs=5e3),
@@ -134,28 +108,28 @@ def _empty_manifest(version: Path) -> None:
 def test_a_bad_version_is_refused_and_the_old_one_serves_on(
     served: Running, models_dir: Path, changes: Any, damage: Callable[[Path], None] | None, code: str, says: str
 ) -> None:
-    before, plan = _page(served), served.app.point.plan
-    bad = add_version(_folder(served), models_dir, 2.0, ROWS, **changes)
+    before, plan = page(served), served.app.point.plan
+    bad = add_version(folder_of(served), models_dir, 2.0, ROWS, **changes)
     if damage is not None:
-        damage(_folder(served) / bad)
-    assert says in _activate(served, bad).problem(422, code)
+        damage(folder_of(served) / bad)
+    assert says in activate(served, bad).problem(422, code)
     assert served.app.point.plan is plan
-    assert _page(served) | {"versions": []} == before | {"versions": []}
-    assert store.read_active(_folder(served)) is None
+    assert page(served) | {"versions": []} == before | {"versions": []}
+    assert store.read_active(folder_of(served)) is None
     assert served.decide(f"{SURE_TEXT} {code}")["rung"] == "small"
     assert served.app.metrics.model_swaps.child("refused").value == 1
 
 
 def test_a_slow_version_is_refused(loop_thread: LoopThread, make_config: MakeConfig, models_dir: Path) -> None:
     with loop_thread.serving(make_config(models__inline_limit_ms="0.001")) as server:
-        slow = add_version(_folder(server), models_dir, 2.0, ROWS)
-        detail = _activate(server, slow, force=True).problem(422, "model-too-slow")
+        slow = add_version(folder_of(server), models_dir, 2.0, ROWS)
+        detail = activate(server, slow, force=True).problem(422, "model-too-slow")
         assert "models.inline_limit_ms is 0.001" in detail
 
 
 def test_a_worse_version_can_be_forced_and_left_again(served: Running, models_dir: Path) -> None:
-    worse = add_version(_folder(served), models_dir, 1.0, ROWS, bias=ALWAYS_OOS)
-    assert _activate(served, worse, force=True).json()["canary"]["rungs"]["small"]["accuracy"] == 0
+    worse = add_version(folder_of(served), models_dir, 1.0, ROWS, bias=ALWAYS_OOS)
+    assert activate(served, worse, force=True).json()["canary"]["rungs"]["small"]["accuracy"] == 0
     assert served.decide(SURE_TEXT)["reason"] == "unsure"
     assert served.post({}, path=f"{MODELS}/rollback").status == 200
     assert served.decide(SURE_TEXT)["route"] == SURE_ROUTE
@@ -163,7 +137,7 @@ def test_a_worse_version_can_be_forced_and_left_again(served: Running, models_di
 
 @pytest.mark.parametrize("version", ["", "nothing", "..", "../models", "\x00", "x" * 3000])
 def test_an_unknown_version_is_not_found(served: Running, version: str) -> None:
-    _activate(served, version).problem(404, "unknown-version")
+    activate(served, version).problem(404, "unknown-version")
 
 
 @pytest.mark.parametrize("body", [{}, {"version": 1}, {"version": "a", "forced": True}, []])
@@ -171,34 +145,14 @@ def test_what_is_no_request_is_refused(served: Running, body: Any) -> None:
     served.post(body, path=f"{MODELS}/activate").problem(400, "malformed")
 
 
-class Gate:
-    """Holds up the judging of versions."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.entered, self.opened = threading.Event(), threading.Event()
-        prepare = activation.prepare
-
-        def held(config: Any, version: Version, active: Any, *, force: bool) -> activation.Candidate:
-            self.entered.set()
-            assert self.opened.wait(20)
-            return prepare(config, version, active, force=force)
-
-        monkeypatch.setattr(activation, "prepare", held)
-
-
-def _begin(server: Running, version: str) -> bytes:
-    body = json.dumps({"version": version}).encode()
-    return request(body, "Content-Type: application/json", path=f"{MODELS}/activate")
-
-
 def test_one_at_a_time_and_decisions_meanwhile(
     served: Running, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, second = Gate(monkeypatch), add_version(_folder(served), models_dir, 2.0, ROWS)
+    gate, second = Gate(monkeypatch), add_version(folder_of(served), models_dir, 2.0, ROWS)
     with served.wire() as wire:
-        wire.send(_begin(served, second))
+        wire.send(begin(served, second))
         assert gate.entered.wait(20)
-        _activate(served, second).problem(409, "activation-running")
+        activate(served, second).problem(409, "activation-running")
         served.post({}, path=f"{MODELS}/rollback").problem(409, "activation-running")
         assert served.decide("add funds meanwhile")["rung"] == "small"
         gate.opened.set()
@@ -206,77 +160,35 @@ def test_one_at_a_time_and_decisions_meanwhile(
 
 
 def test_who_leaves_does_not_stop_it(served: Running, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, second = Gate(monkeypatch), add_version(_folder(served), models_dir, 2.0, ROWS)
+    gate, second = Gate(monkeypatch), add_version(folder_of(served), models_dir, 2.0, ROWS)
     with served.wire() as wire:
-        wire.send(_begin(served, second))
+        wire.send(begin(served, second))
         assert gate.entered.wait(20)
     gate.opened.set()
-    _until(lambda: bool(_page(served)["active"] == second))
-    assert store.resolve(_folder(served)).id == second
-
-
-def test_a_signal_takes_up_what_was_trained_and_waits_for_its_turn(
-    served: Running, models_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gate, folder = Gate(monkeypatch), _folder(served)
-    second, third = (add_version(folder, models_dir, heat, ROWS) for heat in (2.0, 3.0))
-
-    async def signal() -> None:
-        served.app.models.take_up()
-
-    store.activate(folder, second)
-    assert _page(served)["active"] != _page(served)["on_disk"] == second
-    served.run(signal())
-    assert gate.entered.wait(20)
-    store.activate(folder, third)
-    for _ in range(3):
-        served.run(signal())
-    gate.opened.set()
-    _until(lambda: bool(_page(served)["active"] == third))
-    assert served.app.metrics.model_swaps.child("activated").value == 2
-
-
-def test_a_refused_signal_leaves_the_old_version(served: Running, models_dir: Path) -> None:
-    first = _page(served)["active"]
-    bad = add_version(_folder(served), models_dir, 2.0, bias=NAN)
-    store.activate(_folder(served), bad)
-
-    async def signal() -> None:
-        served.app.models.take_up()
-
-    served.run(signal())
-    _until(lambda: served.app.metrics.model_swaps.child("refused").value == 1)
-    assert _page(served)["active"] == first
-    assert _activate(served, first).json()["previous"] == first
-    assert store.resolve(_folder(served)).id == first
+    until(lambda: bool(page(served)["active"] == second))
+    assert store.resolve(folder_of(served)).id == second
 
 
 def test_a_disk_that_is_full_changes_nothing(
     served: Running, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = _page(served)["active"], add_version(_folder(served), models_dir, 2.0, ROWS)
+    first, second = page(served)["active"], add_version(folder_of(served), models_dir, 2.0, ROWS)
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert "No space left" in _activate(served, second).problem(503, "models-not-writable")
-    assert _page(served)["active"] == _page(served)["on_disk"] == first
-
-
-def test_a_server_that_drains_takes_up_nothing(served: Running) -> None:
-    served.app.is_ready = False
-    for path in ("activate", "rollback"):
-        served.post({"version": "a"}, path=f"{MODELS}/{path}").problem(503, "unavailable")
+    assert "No space left" in activate(served, second).problem(503, "models-not-writable")
+    assert page(served)["active"] == page(served)["on_disk"] == first
 
 
 def test_before_the_models_are_there_there_is_nothing_to_change(
     loop_thread: LoopThread, make_config: MakeConfig
 ) -> None:
     with loop_thread.serving(make_config(), start=False) as server:
-        page = _page(server)
-        assert page["active"] == page["on_disk"]
-        _activate(server, page["active"]).problem(409, "activation-running")
+        listed = page(server)
+        assert listed["active"] == listed["on_disk"]
+        activate(server, listed["active"]).problem(409, "activation-running")
 
 
 def test_the_command_line_asks_the_server(
@@ -287,7 +199,7 @@ def test_the_command_line_asks_the_server(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with loop_thread.serving(make_config(admin_token="s3cret")) as server:
-        folder = _folder(server)
+        folder = folder_of(server)
         monkeypatch.chdir(folder.parent)
         url = ("--url", f"http://127.0.0.1:{server.port}/")
         first, second = store.resolve(folder).id, add_version(folder, models_dir, 2.0, ROWS)
@@ -315,7 +227,7 @@ def test_the_command_line_asks_the_server(
 
 def test_a_swap_leaves_nothing_behind(served: Running, models_dir: Path) -> None:
     """Neither the models before, though the garbage collector never looks at what was frozen, nor series of theirs."""
-    versions = [add_version(_folder(served), models_dir, heat, ROWS) for heat in (2.0, 3.0)]
+    versions = [add_version(folder_of(served), models_dir, heat, ROWS) for heat in (2.0, 3.0)]
 
     def series() -> int:
         return len(served.ask("GET", "/metrics").body.splitlines())
@@ -323,12 +235,12 @@ def test_a_swap_leaves_nothing_behind(served: Running, models_dir: Path) -> None
     session = served.app.point.plan.rungs[0].predict.__self__._session._session  # type: ignore[attr-defined]
     former = weakref.ref(session)
     del session
-    _activate(served, versions[0])
+    activate(served, versions[0])
     lines = series()
     gc.disable()
     try:
         for number in range(1, 5):
-            assert _activate(served, versions[number % 2]).status == 200
+            assert activate(served, versions[number % 2]).status == 200
             assert series() == lines
         assert former() is None
     finally:
@@ -336,7 +248,7 @@ def test_a_swap_leaves_nothing_behind(served: Running, models_dir: Path) -> None
 
 
 def test_nothing_is_lost_while_versions_change(served: Running, models_dir: Path) -> None:
-    versions = [add_version(_folder(served), models_dir, heat, ROWS) for heat in (2.0, 3.0)]
+    versions = [add_version(folder_of(served), models_dir, heat, ROWS) for heat in (2.0, 3.0)]
     is_over = threading.Event()
     rungs: list[str] = []
 
@@ -355,7 +267,7 @@ def test_nothing_is_lost_while_versions_change(served: Running, models_dir: Path
     client.start()
     try:
         for number in range(6):
-            assert _activate(served, versions[number % 2]).status == 200
+            assert activate(served, versions[number % 2]).status == 200
     finally:
         is_over.set()
         client.join()

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from models import store
-from tests.http_project import SURE_TEXT, train_models, write_project
-from tests.http_server import PATIENCE_S, request
+from tests.http_project import SURE_ROUTE, SURE_TEXT, train_models, write_project
+from tests.http_server import PATIENCE_S, Wire, request
 from tests.versions import add_version
 
 if TYPE_CHECKING:
@@ -48,10 +48,11 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _takt_serve(folder: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def _takt_serve(folder: Path, stdin: int | None = None, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """`takt serve`, killed at the end if it is still there."""
     with subprocess.Popen(
         [sys.executable, "-m", "router.cli", "serve", "-c", str(folder / "takt.toml")],
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -180,6 +181,45 @@ def test_sighup_takes_up_what_is_active_on_disk_and_loses_no_request(tmp_path: P
     assert set(load.decided) <= _logged(tmp_path / "var" / "takt.sqlite")
 
 
+def test_sigterm_during_an_activation_answers_and_ends_in_good_order(tmp_path: Path, models_dir: Path) -> None:
+    write_project(tmp_path, None)
+    folder = tmp_path / "models"
+    first, second = (add_version(folder, models_dir, heat, [(SURE_TEXT, SURE_ROUTE)] * 50_000) for heat in (1.0, 2.0))
+    store.activate(folder, first)
+    body, path = json.dumps({"version": second}).encode(), "/v1/admin/models/activate"
+    asked = request(body, "Content-Type: application/json", path=path)
+    with _takt_serve(tmp_path) as process:
+        port = _port(process)
+        with Wire(port) as wire, Wire(port) as other:
+            wire.send(asked)
+            deadline = time.monotonic() + PATIENCE_S
+            status = 0
+            while status != 409 and time.monotonic() < deadline:  # until the first is under way
+                other.send(request(b'{"version": "x"}', "Content-Type: application/json", path=path))
+                status = other.reply().status
+            process.send_signal(signal.SIGTERM)
+            assert "draining" in wire.reply().problem(503, "unavailable")
+        said, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert store.resolve(folder).id == first
+
+
+def test_a_terminal_that_goes_away_ends_the_server(tmp_path: Path, models_dir: Path) -> None:
+    write_project(tmp_path, models_dir)
+    terminal, stdin = os.openpty()
+    try:
+        with _takt_serve(tmp_path, stdin) as process:
+            _port(process)
+            process.send_signal(signal.SIGHUP)
+            said, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        os.close(terminal)
+        os.close(stdin)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
 def test_a_signal_while_the_models_are_being_loaded_ends_it_in_good_order(tmp_path: Path, models_dir: Path) -> None:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
@@ -223,7 +263,7 @@ def test_what_is_wrong_is_said_and_nothing_is_served(
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)  # models are links
         path.write_text(written, encoding="utf-8")
-    with _takt_serve(tmp_path, **environment) as process:
+    with _takt_serve(tmp_path, None, **environment) as process:
         said, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2, said
     assert "Traceback" not in said

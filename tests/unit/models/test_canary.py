@@ -142,6 +142,7 @@ def test_canary_texts_are_read(tmp_path: Path) -> None:
     assert canary.read(tmp_path) == []
     (tmp_path / canary.CANARY_FILE).write_text('[["a text", "a route"]]', encoding="utf-8")
     assert canary.read(tmp_path) == [Example("a text", "a route")]
-    (tmp_path / canary.CANARY_FILE).write_text('{"a text": "a route"}', encoding="utf-8")
-    with pytest.raises(ManifestError, match=r"canary\.json: cannot be read"):
-        canary.read(tmp_path)
+    for content in (b'{"a text": "a route"}', b'[["a text", "\xff"]]'):
+        (tmp_path / canary.CANARY_FILE).write_bytes(content)
+        with pytest.raises(ManifestError, match=r"canary\.json: cannot be read"):
+            canary.read(tmp_path)

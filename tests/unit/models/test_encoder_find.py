@@ -212,7 +212,8 @@ def test_other_files_than_the_multilingual_packages_are_refused(
     spec = ModuleSpec(use.PACKAGE, None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(find, "find_spec", lambda name: spec if name == use.PACKAGE else None)
+    (tmp_path / "resources").mkdir()  # as the package has it
     for name in use.SHA256:
-        (tmp_path / name).write_bytes(b"something else")
+        (tmp_path / "resources" / name).write_bytes(b"something else")
     with pytest.raises(EncoderRefused, match=r"weights\.npz: sha256 is [0-9a-f]{12}…, not 0db566fd0af8…"):
         find_encoder(tmp_path / "nowhere" / find.MULTILINGUAL)

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from models.encoder.find import Encoder
 
 _PATH = Path("tokenizer.json")
+# Makes the library panic, which is no Exception.
+_PANICS = (
+    b'{"version": "1.0", "added_tokens": [], "normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"},'
+    b' "model": {"type": "WordPiece", "unk_token": "a", "continuing_subword_prefix": "#",'
+    b' "max_input_chars_per_word": 9, "vocab": {"a": 0}}}'
+)
 
 
 def _read(ids: list[int]) -> list[str]:
@@ -50,7 +56,7 @@ def test_settings_of_the_file_do_not_count(encoder: Encoder) -> None:
     assert len(Pieces(_PATH, tokenizer.to_str().encode(), 64).ids("i lost my card")) == 6
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"version": "1.0"}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"version": "1.0"}', _PANICS])
 def test_what_is_no_tokenizer_is_refused(content: bytes) -> None:
     with pytest.raises(BadFile, match=r"tokenizer\.json: not a tokenizer"):
         Pieces(_PATH, content, 64)

@@ -99,8 +99,9 @@ def test_no_manifest(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
-def test_no_json(tmp_path: Path) -> None:
-    (tmp_path / MANIFEST_FILE).write_bytes(b"\x00")
+@pytest.mark.parametrize("content", [b"\x00", b'{"created_at": "\xff"}'])
+def test_no_json(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / MANIFEST_FILE).write_bytes(content)
     with pytest.raises(ManifestError, match=r"manifest.json: "):
         read_manifest(tmp_path)
 

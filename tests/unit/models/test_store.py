@@ -52,6 +52,15 @@ def test_the_same_training_twice_is_one_version(folder: Path, trained: Path) -> 
     assert (folder / name).stat().st_ino == before
 
 
+def test_training_a_version_again_makes_it_the_newest(folder: Path, trained: Path) -> None:
+    name = _commit(folder, trained)
+    os.utime(folder / name / "manifest.json", (0, 0))
+    others = [add_version(folder, trained, heat) for heat in (2.0, 3.0)]
+    store.activate(folder, others[0])
+    assert _commit(folder, trained) == name
+    assert store.prune(folder, 2) == [others[1]]
+
+
 @pytest.mark.parametrize("file", ["small.onnx", "manifest.json"])
 def test_training_again_mends_a_damaged_version(folder: Path, trained: Path, file: str) -> None:
     name = _commit(folder, trained)
@@ -90,6 +99,20 @@ def test_the_way_back_leads_to_what_was_served_not_to_what_was_only_trained(fold
     assert store.former(folder).id == served
 
 
+def test_who_took_over_says_what_was_served_before(folder: Path, trained: Path) -> None:
+    served, trained_since, wanted = (add_version(folder, trained, heat) for heat in (1.0, 2.0, 3.0))
+    for name in (served, trained_since, wanted):
+        store.activate(folder, name, forced=name == wanted)
+    store.take_over(folder, wanted, served)
+    known = store.Active(active=wanted, previous=(served, trained_since), forced=True)
+    assert store.read_active(folder) == known
+    store.take_over(folder, trained_since, served)  # something else is active by now
+    assert store.read_active(folder) == known
+    store.rollback(folder, served)
+    store.take_over(folder, served, wanted)  # a rollback has left it, and leads further back, not there again
+    assert store.former(folder).id == trained_since
+
+
 def test_a_version_that_is_gone_is_no_way_back(folder: Path, trained: Path) -> None:
     first, second, third = (add_version(folder, trained, heat) for heat in (1.0, 2.0, 3.0))
     for name in (first, second, third):
@@ -97,7 +120,7 @@ def test_a_version_that_is_gone_is_no_way_back(folder: Path, trained: Path) -> N
     shutil.rmtree(folder / second)
     assert store.former(folder).id == first
     store.rollback(folder, first)
-    assert store.read_active(folder) == store.Active(active=first)
+    assert store.read_active(folder) == store.Active(active=first, forced=True)
 
 
 def test_a_directory_that_is_itself_a_version(models_dir: Path, trained: Path) -> None:
@@ -108,6 +131,40 @@ def test_a_directory_that_is_itself_a_version(models_dir: Path, trained: Path) -
     store.activate(models_dir, other)
     assert store.resolve(models_dir) == store.Version(other, models_dir / other)
     assert store.former(models_dir).path == models_dir
+
+
+def test_a_directory_of_an_older_format_is_no_version_and_keeps_none_out(folder: Path, trained: Path) -> None:
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"format": 1}', encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"manifest\.json: "):
+        store.resolve(folder)
+    name = _commit(folder, trained)
+    with pytest.raises(UnknownVersion, match="no version is active"):
+        store.resolve(folder)
+    store.activate(folder, name)
+    assert store.prune(folder, 2) == []
+    assert store.resolve(folder).id == name
+    assert list(store.versions(folder)) == [name]
+    with pytest.raises(UnknownVersion, match="no earlier version"):
+        store.former(folder)
+
+
+def test_a_version_that_is_removed_while_they_are_listed(
+    folder: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {add_version(folder, trained, heat) for heat in (1.0, 2.0)}
+    stat = Path.stat
+
+    def stat_and_lose(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = stat(path, follow_symlinks=follow_symlinks)
+        if path.name == "manifest.json":
+            shutil.rmtree(path.parent)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", stat_and_lose)
+        assert set(store.versions(folder)) == names
+    assert store.versions(folder) == {}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +207,9 @@ def test_nothing_there_and_nothing_active(folder: Path, trained: Path) -> None:
         store.resolve(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"active": 1}', b'{"active": "a", "x": 1}', b"[]"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"active": 1}', b'{"active": "a", "x": 1}', b"[]", b'{"active": "\xff"}']
+)
 def test_an_unreadable_active_json_is_named(folder: Path, trained: Path, content: bytes) -> None:
     add_version(folder, trained, 1.0)
     (folder / store.ACTIVE_FILE).write_bytes(content)

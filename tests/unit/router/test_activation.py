@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from budgets.predictor import CostEstimate
 from fallbacks.breaker import Breaker, BreakerSettings
 from models.classifier import Prediction
-from router.activation import in_background
+from models.errors import RunFailed
+from router.background import Background
 from router.policy.point import ModelRung, Plan
 from tests.spine import Spine, play, served
 from tests.virtual import MS
@@ -50,12 +52,28 @@ def test_a_decision_keeps_to_the_plan_it_began_with() -> None:
     play(scenario)
 
 
-def test_what_a_plan_answered_late_or_before_answers_for_no_other() -> None:
+def test_what_a_plan_answered_before_answers_for_no_other() -> None:
     async def scenario(spine: Spine) -> None:
         assert served(await spine.ask("a text"))[1] == "large"
         assert served(await spine.ask("a text"))[1] == "cache"
         spine.point.plan = _other_plan(spine)
         assert served(await spine.ask("a text"))[:2] == ("loans", "small")
+
+    play(scenario)
+
+
+def test_what_a_plan_answers_late_after_the_swap_answers_for_no_other() -> None:
+    async def scenario(spine: Spine) -> None:
+        spine.large.duration_ns = 80 * MS
+        assert served(await spine.ask("a text", 50))[:3] == ("cards", "small", "budget")
+        before = spine.point.plan
+        spine.point.plan = _other_plan(spine)
+        assert len(spine.cache) == 0
+        await asyncio.sleep(0.05)
+        assert len(spine.cache) == 1, "the large model's answer has come"
+        assert served(await spine.ask("a text", 50))[:2] == ("loans", "small")
+        spine.point.plan = before
+        assert served(await spine.ask("a text", 50))[:2] == ("cards", "cache")
 
     play(scenario)
 
@@ -73,12 +91,43 @@ def test_a_rung_that_fails_after_the_swap_falls_within_its_own_plan() -> None:
 
 def test_work_in_the_background_gives_its_value_or_its_error() -> None:
     async def main() -> None:
-        assert await in_background(lambda: 7) == 7
+        background = Background()
+        assert await background.run(lambda: 7) == 7
         with pytest.raises(ZeroDivisionError):
-            await in_background(lambda: 1 // 0)
-        abandoned = in_background(lambda: 7)
+            await background.run(lambda: 1 // 0)
+        abandoned = background.run(lambda: 7)
         abandoned.cancel()
         await asyncio.sleep(0)
-        assert await in_background(lambda: 8) == 8  # the loop lives, and nobody complained
+        assert await background.run(lambda: 8) == 8  # the loop lives, and nobody complained
+
+    asyncio.run(main())
+
+
+class _Panic(BaseException):
+    """As a library in Rust raises it."""
+
+
+@pytest.mark.parametrize("kind", [_Panic, SystemExit, KeyboardInterrupt])
+def test_what_is_no_exception_ends_neither_the_wait_nor_the_loop(kind: type[BaseException]) -> None:
+    def panic() -> None:
+        raise kind("told to")
+
+    async def main() -> None:
+        with pytest.raises(RunFailed, match=f"{kind.__name__}: told to"):
+            await asyncio.wait_for(Background().run(panic), 20)
+
+    asyncio.run(main())
+
+
+def test_the_end_waits_for_the_thread_within_bounds() -> None:
+    async def main() -> None:
+        background, is_over = Background(), Event()
+        await background.join()
+        done = background.run(lambda: is_over.wait(20))
+        await background.join(timeout_s=0.01)
+        assert not done.done()
+        is_over.set()
+        await background.join()
+        assert await done
 
     asyncio.run(main())

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 import models.train
 from models import store
 from models.errors import QualityRefused
-from models.spec import read_manifest
+from models.spec import read_manifest, write_manifest
 from router.cli import main
 from router.commands import explain, train
 from router.log import DecisionRecord, Match
@@ -402,3 +403,15 @@ def test_a_late_decision_by_a_rule_whose_text_was_not_kept() -> None:
     assert facts["matched"] == "return_words: keyword 'refund*'"
     assert "too late" in facts["time"]
     assert "also seen" not in facts
+
+
+def test_a_version_that_lost_a_rung_is_not_activated(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    active = _active(project)
+    manifest = read_manifest(active)
+    two = (*manifest.rungs, replace(manifest.rungs[0], name="large"))
+    write_manifest(active, replace(manifest, rungs=two))
+    run = takt(capsys, "train", "--seed", "1")
+    assert run.code == 1
+    assert "the active version has large, this one has not, so it is not activated" in run.err
+    assert "Next: takt models activate" in run.out
+    assert _active(project) == active

@@ -137,6 +137,15 @@ def test_check_warns_of_what_is_probably_meant_otherwise(project: Path, capsys: 
     assert done.out.endswith("Nothing is wrong; see the warnings.\n")
 
 
+def test_check_takes_texts_of_no_route_for_what_they_are(project: Path) -> None:
+    (project / "others.csv").write_text("text,route\nwhat a nice day,oos\nsing me a song,oos\n", encoding="utf-8")
+    routes = project / "routes.toml"
+    routes.write_text(f'utterances = ["others.csv"]\n{routes.read_text(encoding="utf-8")}', encoding="utf-8")
+    findings = _check(project)
+    assert (findings.problems, findings.warnings) == ([], [])
+    assert "2" in {row[2] for row in findings.rows}
+
+
 def test_check_of_a_project_without_rules_or_utterances(tmp_path: Path) -> None:
     (tmp_path / "takt.toml").touch()
     (tmp_path / "routes.toml").write_text(

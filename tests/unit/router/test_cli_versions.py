@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from models import store
+from router.http.errors import Problem
 from tests.cli_runs import takt
 from tests.http_project import SURE_ROUTE, SURE_TEXT, train_models, write_project
 from tests.versions import add_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROWS = [(SURE_TEXT, SURE_ROUTE), ("i want to add funds", "top_up")] * 10
 ALWAYS_OOS = (0, 99, 0, 0)  # labels are sorted: card_lost, oos, top_up, transfer
@@ -29,6 +38,31 @@ def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_project(tmp_path, None, {})
     monkeypatch.chdir(tmp_path)
     return tmp_path / "models"
+
+
+@contextmanager
+def _answering(reply: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that says `reply` to whoever comes first: its address, and what it was asked."""
+    asked: list[bytes] = []
+
+    def answer(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            asked.append(connection.recv(65_536))
+            connection.sendall(reply)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        if not asked:  # nobody came; let it end
+            socket.create_connection(listener.getsockname()).close()
+        thread.join()
+
+
+def _http(status: str, body: bytes, *, promised: int | None = None) -> bytes:
+    length = len(body) if promised is None else promised
+    return f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n".encode() + body
 
 
 def _serves(capsys: pytest.CaptureFixture[str]) -> int:
@@ -139,6 +173,10 @@ def test_training_can_leave_the_active_version_alone(models_dir: Path, capsys: p
     [
         (("list", "--url", "file:///etc/passwd"), "an http:// or https:// address is needed"),
         (("list", "--url", "http://127.0.0.1:1"), "does the server run?"),
+        (("list", "--url", "http://["), "--url http://[: Invalid IPv6 URL"),
+        (("list", "--url", "http://h:abc"), "--url http://h:abc: nonnumeric port: 'abc'"),
+        (("list", "--url", "http://a b"), "--url http://a b: URL can't contain control characters"),
+        (("list", "--url", "http://127.0.0.1:1", "--token", "s3\ncret"), "--token, or server.admin_token: printable"),
         (("activate",), "VERSION"),
         ((), "ACTION"),
     ],
@@ -148,6 +186,69 @@ def test_usage(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], says: 
     done = takt(capsys, "models", *argv)
     assert (done.code, done.out) == (2, "")
     assert says in done.err
+    assert "cret" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "says"),
+    [
+        (b"220 ready\r\n", 2, r"not an answer of Takt's: BadStatusLine('220 ready\r\n')"),
+        (_http("200 OK", b'{"act', promised=100), 2, "not an answer of Takt's: IncompleteRead"),
+        (_http("500 Oh", b'{"tit', promised=100), 2, "not an answer of Takt's: IncompleteRead"),
+        (_http("200 OK", b"<html>"), 2, "200 and not an answer of Takt's: "),
+        (_http("200 OK", b'"\xff"'), 2, "200 and not an answer of Takt's: "),
+        (_http("502 Bad Gateway", b"<html>"), 2, "502 and not an answer of Takt's: "),
+        (b"", 2, "does the server run?"),
+        (
+            _http("404 -", msgspec.json.encode(Problem(title="-", status=404, code="unknown-version", detail="none"))),
+            2,
+            "takt models: none (unknown-version)",
+        ),
+        (
+            _http("422 -", msgspec.json.encode(Problem(title="-", status=422, code="model-too-slow", detail="5 ms"))),
+            1,
+            "takt models: 5 ms (model-too-slow)",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("models_dir")
+def test_what_a_server_answers_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], reply: bytes, code: int, says: str
+) -> None:
+    with _answering(reply) as (url, asked):
+        done = takt(capsys, "models", "activate", "3f2a", "--url", url)
+    assert asked[0].startswith(b"POST /v1/admin/models/activate HTTP/1.1\r\n")
+    assert (done.code, done.out) == (code, "")
+    assert says in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("models_dir")
+def test_a_proxy_never_sees_the_token(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "REQUEST_METHOD"):
+        monkeypatch.delenv(name, raising=False)
+    with _answering(_http("502 Bad Gateway", b"")) as (proxy, asked):
+        monkeypatch.setenv("http_proxy", proxy)
+        done = takt(capsys, "models", "list", "--url", "http://127.0.0.1:1", "--token", "s3cret")
+        assert asked == []
+    assert done.code == 2
+    assert "does the server run?" in done.err
+
+
+def test_activating_what_is_active_changes_nothing(
+    models_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, active = (add_version(models_dir, trained, heat, ROWS) for heat in (1.0, 2.0))
+    for version in (before, active):
+        store.activate(models_dir, version)
+    done = takt(capsys, "models", "activate", active)
+    assert (done.code, done.err) == (0, "")
+    assert "Nothing has changed: it was active already." in done.out
+    assert json.loads(takt(capsys, "models", "activate", active, "--json").out)["canary"] is None
+    assert store.former(models_dir).id == before
+    (models_dir / active / "small.onnx").unlink()
+    done = takt(capsys, "models", "activate", active)
+    assert (done.code, done.out) == (1, "")  # what cannot serve is not called active
 
 
 def test_old_versions_are_removed_after_a_training(
