@@ -164,10 +164,10 @@ def main() -> None:
     arguments.add_argument("--requests", type=int, default=100_000)
     arguments.add_argument("--rate", type=float, default=500)
     arguments.add_argument("--swaps", type=int, default=20)
-    arguments.add_argument("--models", type=Path, help="a version to use in place of one with a tiny encoder")
+    arguments.add_argument("--models", metavar="DIR", help="a version to use in place of one with a tiny encoder")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        names = two_versions(Path(folder, "models"), given.models or models_dir(("small", "large")))
+        names = two_versions(Path(folder, "models"), Path(given.models) if given.models else models_dir(("small", "large")))
         log_path = Path(folder, "log.sqlite")
         with ServerProcess("takt", TAKT__MODELS__DIR=f"{folder}/models", TAKT__LOG__PATH=str(log_path)) as server:
             pin_generator()
