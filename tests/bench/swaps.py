@@ -167,7 +167,8 @@ def main() -> None:
     arguments.add_argument("--models", metavar="DIR", help="a version to use in place of one with a tiny encoder")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        names = two_versions(Path(folder, "models"), Path(given.models) if given.models else models_dir(("small", "large")))
+        version = Path(given.models) if given.models else models_dir(("small", "large"))
+        names = two_versions(Path(folder, "models"), version)
         log_path = Path(folder, "log.sqlite")
         with ServerProcess("takt", TAKT__MODELS__DIR=f"{folder}/models", TAKT__LOG__PATH=str(log_path)) as server:
             pin_generator()
