@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import msgspec
 
@@ -163,10 +163,17 @@ def _fetch(base_url: str, path: str, body: bytes | None, token: str, kind: type[
     raise (CheckFailed if status in _REFUSED else CommandError)(f"{problem.detail} ({problem.code})")
 
 
+class _NoRedirect(HTTPRedirectHandler):
+    """A redirect is an answer like any other: urllib would send the token along."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing."""
+
+
 def _exchange(request: Request) -> tuple[int, bytes]:
-    """Status and body. Past any proxy: the token is the server's alone."""
+    """Status and body. Past any proxy, and from nobody else: the token is the server's alone."""
     try:
-        answer = build_opener(ProxyHandler({})).open(request, timeout=_TIMEOUT_S)
+        answer = build_opener(ProxyHandler({}), _NoRedirect).open(request, timeout=_TIMEOUT_S)
     except HTTPError as refused:
         answer = refused
     with answer:

@@ -235,6 +235,17 @@ def test_a_proxy_never_sees_the_token(capsys: pytest.CaptureFixture[str], monkey
     assert "does the server run?" in done.err
 
 
+@pytest.mark.usefixtures("models_dir")
+def test_no_other_server_is_told_the_token(capsys: pytest.CaptureFixture[str]) -> None:
+    with _answering(_http("200 OK", b"{}")) as (elsewhere, told):
+        moved = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        with _answering(moved.encode()) as (url, _):
+            done = takt(capsys, "models", "list", "--url", url, "--token", "s3cret")
+        assert told == []
+    assert done.code == 2
+    assert "302 and not an answer of Takt's" in done.err
+
+
 def test_activating_what_is_active_changes_nothing(
     models_dir: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
