@@ -57,7 +57,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         int, Meta(ge=3, le=1_000, description="versions that `takt train` leaves; the oldest goes first")
     ] = 5
     inline_limit_ms: Annotated[
-        float, Meta(gt=0, le=1_000, description="a version whose `small` takes longer (p99) is not activated, ms")
+        float, Meta(gt=0, le=1_000, description="a version whose `small` takes longer (median) is not activated, ms")
     ] = 2.0
     canary_loss_share: Annotated[
         float, Meta(ge=0, le=1, description="share of its canary texts that a new version may lose to the active one")
