@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from models.data import Row
     from models.encoder.find import Encoder
     from models.large import Tune
-    from models.task import Progress, Task
+    from models.task import Progress, Steps, Task
 
 _COMPARED_TEXTS = 200
 _CANARY_ROWS = 200
@@ -97,22 +97,28 @@ def train(  # noqa: PLR0913 - what a person may state
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=len(examples),
         data_sha256=digest(examples),
-        encoder=None if encoder is None else f"{encoder.name} {encoder.weights_sha256}",
+        encoder=None if encoder is None or vectors is None else f"{encoder.name} {encoder.weights_sha256}",
         notes=tuple(notes),
     )
-    progress(REPORT, 0, 1)
     asked = [task.texts[at] for at in task.split.asked]
     checks = [check for _, check in finished]
-    pairs = [(text, route) for text, route, *_ in examples]
     checked = Checked(task.labels, asked, task.truth[task.split.asked], checks, vectors, kept_accuracy)
-    about = f"version {manifest.plan_version}, seed {seed}, {manifest.created_at}"
-    findings = find(checked, pairs)
-    (out_dir / REPORT_FILE).write_text(render(findings, about), "utf-8")
-    progress(REPORT, 1, 1)
-    rungs = tuple(with_kept(*each) for each in zip(manifest.rungs, findings.rungs, strict=True))
-    manifest = msgspec.structs.replace(manifest, rungs=rungs)
+    manifest = _write_report(manifest, checked, examples, out_dir, partial(progress, REPORT))
     write_manifest(out_dir, manifest)
     return manifest
+
+
+def _write_report(
+    manifest: Manifest, checked: Checked, examples: Sequence[Row], out_dir: Path, progress: Steps
+) -> Manifest:
+    """Write what a person would fix next. Returns: the manifest, with what the thresholds keep."""
+    progress(0, 1)
+    findings = find(checked, [(text, route) for text, route, *_ in examples])
+    about = f"version {manifest.plan_version}, seed {manifest.seed}, {manifest.created_at}"
+    (out_dir / REPORT_FILE).write_text(render(findings, about), "utf-8")
+    progress(1, 1)
+    rungs = tuple(with_kept(*each) for each in zip(manifest.rungs, findings.rungs, strict=True))
+    return msgspec.structs.replace(manifest, rungs=rungs)
 
 
 def _without_values(columns: Sequence[Column], task: Task) -> list[str]:
