@@ -26,7 +26,6 @@ from models.inputs import ColumnFeeder, NgramFeeder, PieceFeeder, TextFeeder
 from models.session import CPU, Session
 from models.small import SMALL
 from models.spec import (
-    ColumnSpec,
     FeatureSpec,
     Manifest,
     PieceSpec,
@@ -53,8 +52,8 @@ class Foreign(Struct, frozen=True, kw_only=True):
     """What is known of a graph that Takt did not write.
 
     `labels` are its answers in their order; None: those of the version it joins. `tokenizer` is a `tokenizer.json`, for
-    a graph that reads word pieces. `ngrams` are for one that reads ids of n-grams, `columns` for one that reads
-    columns, where they are not those of the version it joins.
+    a graph that reads word pieces. `ngrams` are for one that reads ids of n-grams. Columns are fed as to the
+    version it joins.
     """
 
     name: str
@@ -64,7 +63,6 @@ class Foreign(Struct, frozen=True, kw_only=True):
     tokenizer: Path | None = None
     max_pieces: int = 64
     ngrams: FeatureSpec | None = None
-    columns: tuple[ColumnSpec, ...] = ()
 
 
 class _Joined(NamedTuple):
@@ -139,7 +137,7 @@ def _load(
         (out_dir / tokenizer).write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
         pieces = PieceSpec(file=tokenizer, sha256=sha256, max_pieces=foreign.max_pieces)
-    columns = foreign.columns or (() if joined.manifest is None else joined.manifest.columns)
+    columns = () if joined.manifest is None else joined.manifest.columns
     spec = RungManifest(
         name=foreign.name,
         file=file,

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 import pytest
 
-from models import adopt, canary, card, registry
+from models import canary, card, registry
 from models.columns import Column, declared
 from models.data import Example, digest
 from models.encoder.find import Encoder
 from models.errors import DataError, ManifestError
 from models.evaluate import evaluate
-from models.graph import Graph
 from models.inputs import Question
 from models.spec import ColumnSpec, Manifest, read_manifest, write_manifest
 from models.task import make_task
@@ -168,19 +166,6 @@ def test_the_digest_knows_the_values() -> None:
 def test_evaluating_rows_with_too_few_values_is_an_error(beside: Path) -> None:
     with pytest.raises(ValueError, match="zip"):
         evaluate(beside, [Example("refund my order", "refund_bot", ("chat",))])
-
-
-def test_a_foreign_graph_may_read_columns(tmp_path: Path) -> None:
-    graph = Graph()
-    weights = np.array([[-1.0, 1.0]], np.float32)
-    logits = graph.node("MatMul", "columns", graph.constant(weights))
-    (tmp_path / "own.onnx").write_bytes(graph.finish({"logits": (logits, ("texts", 2))}))
-    column = ColumnSpec(name="context.cart_value", mean=60, spread=50)
-    foreign = adopt.Foreign(name="own", graph=tmp_path / "own.onnx", labels=("cheap", "dear"), columns=(column,))
-    rows = [Example("any", "dear" if value > 60 else "cheap", (float(value),)) for value in range(0, 120, 7)]
-    (tmp_path / "out").mkdir()
-    manifest = adopt.adopt(foreign, None, rows, tmp_path / "out")
-    assert (manifest.columns, manifest.rungs[0].accuracy) == ((column,), 1.0)
 
 
 def test_no_row_in_scope_is_still_told(beside: Path) -> None:
