@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,11 @@ def _answering(reply: bytes) -> Iterator[tuple[str, list[bytes]]]:
         connection, _ = listener.accept()
         with connection:
             asked.append(connection.recv(65_536))
-            connection.sendall(reply)
+            with suppress(OSError):  # who came has left
+                connection.sendall(reply)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65_536):  # closing on what is unread would reset the connection
+                    pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer, args=(listener,), daemon=True)
