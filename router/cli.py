@@ -10,6 +10,7 @@ import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from loadtest.command.arguments import add as add_loadtest
 from router import __version__
 from router.commands import arguments
 from router.commands.arguments import Parser
@@ -29,7 +30,7 @@ from nothing to a first decision:
   takt serve
 
 Settings come from takt.toml; environment variables override them: TAKT__SERVER__PORT=9000.
-Exit codes: 0 done, 1 the thing checked failed, 2 usage or configuration.
+Exit codes: 0 done, 1 the thing checked failed, 2 usage or configuration; `takt loadtest` has more.
 `takt COMMAND --help` shows what a command takes, with examples."""
 
 
@@ -84,6 +85,7 @@ def _parser() -> Parser:
     arguments.add_models(commands)
     arguments.add_serving(commands)
     arguments.add_decisions(commands)
+    add_loadtest(commands)
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from loadtest.errors import LoadtestError
 from models.errors import ModelError, QualityRefused
 from router.errors import RequestRefused
 from router.log import LogError, LogUnavailable
@@ -24,7 +25,7 @@ class CheckFailed(CommandError):
 def exit_code(error: Exception) -> int | None:
     """The exit code for an error whose message is meant for people; None: nobody foresaw it."""
     match error:
-        case CommandError():
+        case CommandError() | LoadtestError():
             return error.exit_code
         case QualityRefused() | RequestRefused() | LogUnavailable():
             return 1
