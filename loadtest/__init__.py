@@ -6,6 +6,7 @@ How to read this, from a file to a verdict:
     arrival/      phases -> the time of every request, before anything is sent
     schedule      scenario + seed -> one row for each request (sample.PLANNED)
     conductor     the parent: starts workers, plays faults, shows the live view, collects
+    interrupt     Ctrl-C: what was measured is kept, nothing is left behind
     worker        one generator process: pacer -> engine -> recorder
     stage, fault/ the server, if we start it, a proxy, and whoever breaks them at their times
     run           what lies on disk; everything below is made from it, again and again

@@ -31,5 +31,5 @@ def read_answer(body: bytes) -> Answer | None:
     """None: it is not an answer. Cost: about 2 us."""
     try:
         return _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a server may nest what it likes
         return None

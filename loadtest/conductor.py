@@ -14,8 +14,7 @@ import asyncio
 import os
 import platform
 import secrets
-import signal
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -26,27 +25,27 @@ import numpy as np
 
 from budgets.clock import SystemClock
 from loadtest.crew import Alone, Crew, Workers
-from loadtest.errors import ScenarioError
+from loadtest.errors import Interrupted, ScenarioError
 from loadtest.gate.expression import Agreement, parse
+from loadtest.interrupt import Interrupts
 from loadtest.live import watch
 from loadtest.payload import load_payloads
 from loadtest.quality.client import Client
 from loadtest.quality.replay import replay
 from loadtest.quantity import MS
-from loadtest.run import Run, RunRecord, WorkerHealth, create, open_run, save
+from loadtest.record import MAX_ROUTES, OTHER_ROUTE
+from loadtest.run import Run, RunRecord, WorkerHealth, create, discard, open_run, save
 from loadtest.sample import NEVER
 from loadtest.schedule import plan
 from loadtest.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from loadtest.engine.inproc import Target
     from loadtest.live import Mode
     from loadtest.scenario.spec import Scenario
 
-ENGINES = ("raw", "aiohttp", "inproc")
 # Between "go" and the first request, so that every generator has heard it.
 _LEAD_NS = 200 * MS
 # Of each rung, for a gate on agreement where the scenario says no number: half of a 95 % interval is then below 0.07.
@@ -77,7 +76,7 @@ async def conduct(scenario: Scenario, options: Options) -> Run:
     """Run a scenario and write it to `options.out`.
 
     Returns: the run; its status is `interrupted` after SIGINT or SIGTERM, and everything until then is in it.
-    Raises: LoadtestError: nothing was measured; the message says why.
+    Raises: LoadtestError: nothing was measured, and nothing is left in `options.out`; or Interrupted.
     """
     if (options.engine == "inproc") != (options.target is not None):
         raise ScenarioError("--engine inproc needs a target in this process, and no other engine takes one")
@@ -97,6 +96,22 @@ async def conduct(scenario: Scenario, options: Options) -> Run:
     )
     stage = Stage(scenario, options.pid, options.token, options.target)
     create(options.out, record, schedule.planned, payloads)
+    with Interrupts() as interrupts:
+        try:
+            await _stage(options, stage, interrupts)
+        except BaseException as error:
+            begun = bool((open_run(options.out).samples["paced_ns"] != NEVER).any())
+            if not begun:
+                discard(options.out)
+            if isinstance(error, asyncio.CancelledError) and interrupts.heard:
+                left = f"what there is: takt loadtest report {options.out}" if begun else "nothing was measured"
+                raise Interrupted(f"interrupted; {left}") from None
+            raise
+    return open_run(options.out)
+
+
+async def _stage(options: Options, stage: Stage, interrupts: Interrupts) -> None:
+    """All that happens between the first and the last version of `run.json`."""
     async with stage, AsyncExitStack() as stack:
         run = open_run(options.out, writable=True)
         crew: Crew = (
@@ -106,25 +121,19 @@ async def conduct(scenario: Scenario, options: Options) -> Run:
         )
         stack.push_async_callback(crew.close)
         await crew.ready()
-        record = await _perform(run, crew, stage, options.live)
+        record = await _perform(run, crew, stage, options.live, interrupts)
         save(options.out, record)
-        if record.status == "complete" and scenario.quality.replay:
-            ask = Client(scenario).ask if options.target is None else options.target.ask
+        if record.status == "complete" and record.scenario.quality.replay:
+            ask = Client(record.scenario).ask if options.target is None else options.target.ask
             repeats = await replay(open_run(options.out), ask)
             save(options.out, msgspec.structs.replace(record, repeats=repeats))
-    return open_run(options.out)
 
 
-async def _perform(run: Run, crew: Crew, stage: Stage, live: Mode) -> RunRecord:
+async def _perform(run: Run, crew: Crew, stage: Stage, live: Mode, interrupts: Interrupts) -> RunRecord:
     """Let everything go at the same origin, and wait until all have ended."""
-    clock, interrupted, ended = SystemClock(), asyncio.Event(), asyncio.Event()
+    clock, ended = SystemClock(), asyncio.Event()
     origin_ns, origin_wall_ns = clock.now_ns() + _LEAD_NS, clock.wall_ns() + _LEAD_NS
-
-    def interrupt() -> None:
-        interrupted.set()
-        crew.stop()
-
-    with _interrupts(interrupt):
+    with interrupts.calling(crew.stop):
         crew.go(origin_ns)
         async with asyncio.TaskGroup() as beside:
             faults = beside.create_task(stage.play(clock, origin_ns, ended))
@@ -136,7 +145,7 @@ async def _perform(run: Run, crew: Crew, stage: Stage, live: Mode) -> RunRecord:
     ended_ns = clock.now_ns() - origin_ns
     return msgspec.structs.replace(
         run.record,
-        status="interrupted" if interrupted.is_set() else "complete",
+        status="interrupted" if interrupts.heard else "complete",
         origin_wall_ns=origin_wall_ns,
         ended_ns=ended_ns,
         clock_step_ns=clock.wall_ns() - origin_wall_ns - ended_ns,
@@ -151,10 +160,10 @@ def _share_routes(run: Run, workers: tuple[WorkerHealth, ...]) -> tuple[str, ...
     names: dict[str, int] = {}
     for worker in workers:
         for name in worker.routes:
-            names.setdefault(name, len(names))
+            names.setdefault(name if len(names) < MAX_ROUTES else OTHER_ROUTE, len(names))
     for worker in workers:
         routes = run.samples["route"][worker.index :: len(workers)]
-        same = np.array([names[name] for name in worker.routes], np.int16)
+        same = np.array([names.get(name, names.get(OTHER_ROUTE)) for name in worker.routes], np.int16)
         known = (routes != NEVER) & (routes < len(same))
         routes[known] = same[routes[known]]
         routes[~known] = NEVER
@@ -188,22 +197,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:  # a checkout on the path
         return "not installed"
-
-
-@contextmanager
-def _interrupts(heard: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `heard`, in place of what they do; a second SIGINT ends the process as ever."""
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def hear() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
-        heard()
-
-    for number in numbers:
-        loop.add_signal_handler(number, hear)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

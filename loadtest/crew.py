@@ -68,6 +68,7 @@ class Workers:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "loadtest.worker", str(self._run.path), str(index), str(self._count), self._url,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**24,
+                start_new_session=True,  # Ctrl-C is for us, also while they start
             )  # fmt: skip
             self._processes.append(process)
             if self._pin:
@@ -127,16 +128,14 @@ class Alone:
     """This process asks a target that lives in it: no sockets, one event loop for both."""
 
     def __init__(self, run: Run, target: Target) -> None:
-        self._run, self._target = run, target
+        self._run = run
         self._stop = asyncio.Event()
+        self._clock = SystemClock()
+        self._recorder = make_recorder(run, self._clock.now_ns)
+        self._requests = Requests(run)
+        self._engine = InprocEngine(target, self._requests, self._recorder, run.record.scenario.target.timeout)
 
     async def ready(self) -> None:
-        self._clock = SystemClock()
-        self._recorder = make_recorder(self._run, self._clock.now_ns)
-        self._requests = Requests(self._run)
-        self._engine = InprocEngine(
-            self._target, self._requests, self._recorder, self._run.record.scenario.target.timeout
-        )
         await self._engine.open()
 
     def go(self, origin_ns: int) -> None:

@@ -29,3 +29,9 @@ class InvalidRun(LoadtestError):
     """The generator could not do what the scenario asks, so its numbers mean nothing."""
 
     exit_code = INVALID
+
+
+class Interrupted(LoadtestError):
+    """SIGINT or SIGTERM before a run began or after it, or twice while it lasted; the message says what is left."""
+
+    exit_code = INTERRUPTED

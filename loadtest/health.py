@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from loadtest.quantity import MS, S, show_ns
-from loadtest.run import Run
+from loadtest.run import Run, RunRecord
 from loadtest.sample import NEVER, NOTHING
 from loadtest.view import View, quantile_ns
 
@@ -54,7 +54,7 @@ def check(run: Run, view: View) -> Validity:
     if lag_p99_ns > limits.lag_p99:
         reasons.append(
             f"the generator was late: p99 of its lag is {show_ns(lag_p99_ns)}, allowed {show_ns(limits.lag_p99)}; "
-            "lower the rate, add --procs, or give it a core of its own (--pin)"
+            + _advice(record, cpu_share, limits.max_generator_cpu)
         )
     if send_rate < limits.send_rate:
         reasons.append(
@@ -65,7 +65,10 @@ def check(run: Run, view: View) -> Validity:
             f"a generator was busy {cpu_share:.0%} of its core, allowed {limits.max_generator_cpu:.0%}; "
             "add --procs or lower the rate"
         )
-    if killed:
+    reasons += [f"fault {each.kind} {each.what} went wrong: {each.error}" for each in record.faults if each.error]
+    if record.status == "planned":
+        reasons.append("the load tester was stopped before the run ended; what was sent until then is there")
+    elif killed:
         reasons.append(f"worker {', '.join(killed)} was killed; its samples are there, its counters are lost")
     elif counted != written:
         reasons.append(f"the workers counted {counted}, the samples hold {written}: report this as a bug")
@@ -85,6 +88,17 @@ def check(run: Run, view: View) -> Validity:
         clock_step_ns=record.clock_step_ns,
         counted=counted,
         written=written,
+    )
+
+
+def _advice(record: RunRecord, cpu_share: float, allowed: float) -> str:
+    if cpu_share > allowed / 2:
+        return f"it was busy {cpu_share:.0%} of its core: lower the rate, or add --procs"
+    load, cores = (record.environment.get(key, "unknown") for key in ("load", "cores"))
+    return (
+        f"it was busy only {cpu_share:.0%}, so others kept it from its core (load {load} on {cores} cores before the "
+        "run): stop them, keep server and generator apart (taskset, --pin), or send from another machine; where gates "
+        "are far above the lag, which is in every latency, validity.lag_p99 may be larger"
     )
 
 
@@ -133,7 +147,7 @@ def _notes(run: Run, waited_share: float) -> list[str]:
     record = run.record
     notes = []
     if record.status == "interrupted":
-        notes.append(f"the run was interrupted after {record.ended_ns / S:.1f} s; what was not sent counts as a miss")
+        notes.append(f"the run was interrupted after {record.ended_ns / S:.1f} s; what was not sent by then is unsent")
     if waited_share > 0.001:  # noqa: PLR2004 - one in a thousand can't move a p99
         notes.append(
             f"{waited_share:.1%} of the requests waited for a free connection ({record.scenario.target.connections} in"
@@ -144,5 +158,4 @@ def _notes(run: Run, waited_share: float) -> list[str]:
     longest_ns = max((worker.gc_max_ns for worker in record.workers), default=0)
     if longest_ns > record.scenario.validity.lag_p99:
         notes.append(f"garbage collection held a generator up for {show_ns(longest_ns)}")
-    notes += [f"fault {fault.kind} {fault.what}: {fault.error}" for fault in record.faults if fault.error]
     return notes

@@ -52,13 +52,15 @@ class Pacer:
         self.spin_ns = 0  # CPU time of turns of the loop in which nothing happened
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Return once everything is handed over, or `stop` is set."""
+        """Return once everything is handed over, or `stop` is set. Raises: what `send` does."""
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = self._loop.create_future()
         stopping = self._loop.create_task(stop.wait())
         self._turn()
         await asyncio.wait((self._done, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        if self._done.done():
+            self._done.result()
         self._done.cancel()
 
     def _turn(self) -> None:
@@ -69,7 +71,11 @@ class Pacer:
         if self._spun_ns is not None and began_ns is not None and recorder.events_total == self._events_total:
             self.spin_ns += began_ns - self._spun_ns
         before = self._next
-        gap_ns = self._send_due(recorder.now_ns())
+        try:
+            gap_ns = self._send_due(recorder.now_ns())
+        except Exception as error:  # noqa: BLE001 - a loop would only log it, and nobody would send any more
+            self._done.set_exception(error)
+            return
         self._spun_ns = None
         if gap_ns is None:
             self._done.set_result(None)

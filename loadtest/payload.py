@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _MOST_ROWS, _MOST_BYTES, _LARGEST_FILE_BYTES = 200_000, 64 * 1024, 256 * 1024 * 1024
+_MOST_LABELS = 2_048
 _LABEL = "route"  # PayloadSpec's default: a file without it has no labels, which is no error
 _BUDGET = "budget_ms"
 
@@ -51,8 +52,14 @@ def load_payloads(spec: PayloadSpec) -> tuple[Payload, ...]:
         raise ScenarioError(f"{path}: is no {path.suffix} file in UTF-8: {error}") from error
     if not payloads:
         raise ScenarioError(f"{path}: has no row")
-    if spec.label not in {None, _LABEL} and all(payload.label is None for payload in payloads):
+    labels = {payload.label for payload in payloads if payload.label is not None}
+    if spec.label not in {None, _LABEL} and not labels:
         raise ScenarioError(f"{path}: no row has payload.label {spec.label!r}")
+    if len(labels) > _MOST_LABELS:
+        raise ScenarioError(
+            f"{path}: payload.label {spec.label!r} has {len(labels):,} values, so it is no route; at most "
+            f"{_MOST_LABELS:,} are allowed"
+        )
     return payloads
 
 

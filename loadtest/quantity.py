@@ -12,8 +12,8 @@ from loadtest.errors import ScenarioError
 
 US, MS, S = 1_000, 1_000_000, 1_000_000_000
 _UNITS_NS = {"ns": 1, "us": US, "µs": US, "ms": MS, "s": S, "m": 60 * S, "min": 60 * S, "h": 3_600 * S}
-_DURATION = re.compile(r"([0-9]*\.?[0-9]+)\s*(ns|us|µs|ms|s|min|m|h)")
-_NUMBER = re.compile(r"([0-9]*\.?[0-9]+)\s*(%|k)?")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ns|us|µs|ms|s|min|m|h)")
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(%|k)?")
 _FACTORS = {"%": 0.01, "k": 1_000.0, None: 1.0}
 LONGEST_NS = 7 * 24 * 3_600 * S
 
@@ -29,22 +29,24 @@ def duration_ns(text: str) -> Ns:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ScenarioError(f"{text!r} is no duration; write a number with its unit: 50ms, 1.5s, 2m")
-    ns = round(float(match[1]) * _UNITS_NS[match[2]])
-    if ns > LONGEST_NS:
-        raise ScenarioError(f"{text!r} is longer than a week")
-    return Ns(ns)
+    ns = float(match[1]) * _UNITS_NS[match[2]]
+    if ns > LONGEST_NS:  # 400 digits are infinite, too
+        raise ScenarioError(f"{text[:40]!r} is longer than a week")
+    return Ns(round(ns))
 
 
 def number(text: str) -> float:
-    """Read `0.99`, `99%`, `10k`. Raises: ScenarioError: no number."""
+    """Read `0.99`, `99%`, `10k`. Raises: ScenarioError: no number, or none to count with."""
     match = _NUMBER.fullmatch(text.strip())
-    if match is None:
-        raise ScenarioError(f"{text!r} is no number; write 0.99, 99% or 10k")
+    if match is None or math.isinf(float(match[1])):
+        raise ScenarioError(f"{text[:40]!r} is no number; write 0.99, 99% or 10k")
     return float(match[1]) * _FACTORS[match[2]]
 
 
 def show_ns(ns: float) -> str:
-    """A time as short as three digits allow: `412 µs`, `46.1 ms`, `1.40 s`."""
+    """A time as short as three digits allow: `412 µs`, `46.1 ms`, `1.40 s`; of nothing (NaN): `-`."""
+    if math.isnan(ns):
+        return "-"
     if math.isinf(ns):
         return "never"
     for unit, size in (("s", S), ("ms", MS), ("µs", US)):

@@ -32,6 +32,7 @@ _ROW_BYTES = SAMPLE.itemsize
 _NO_STAGES = (0,) * len(STAGES)
 _DECISION_CHARS = 32
 MAX_ROUTES = 4_096
+_MOST_CHARS = 256  # of a route's name: a server's answers may name anything
 OTHER_ROUTE = "(other)"
 _OK = 200
 
@@ -132,10 +133,10 @@ class Recorder:
         ANSWERED.pack_into(self._memory, row * _ROW_BYTES + ANSWERED_AT, *values)
 
     def _route(self, name: str) -> int:
-        """Its number; the table is bounded, as a server's answers may name anything."""
+        """Its number; the table is bounded."""
         number = self._route_numbers.get(name)
         if number is None:
-            if len(self.routes) >= MAX_ROUTES:
+            if len(self.routes) >= MAX_ROUTES or len(name) > _MOST_CHARS:
                 name = OTHER_ROUTE
                 if name in self._route_numbers:
                     return self._route_numbers[name]

@@ -8,7 +8,8 @@ runs/NAME/payloads.jsonl  what was sent, a line each: {"body": {...}, "label": .
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from loadtest.sample import PLANNED, SAMPLE, empty
 from loadtest.scenario.spec import Scenario
 
 RUN, PLAN, SAMPLES, PAYLOADS = "run.json", "planned.npy", "samples.npy", "payloads.jsonl"
+_NEW = f"{RUN}.new"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +101,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     repeats: tuple[Repeat, ...] = ()
     environment: dict[str, str] = {}
     merged_from: tuple[str, ...] = ()
+    looks: int = 1  # how often it is, or may be, judged before it ends: each takes its part of the risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +120,45 @@ def create(path: Path, record: RunRecord, planned: np.ndarray, payloads: tuple[P
 
     Raises: RunError: the directory has something in it, or the disk has no room.
     """
+    if path.is_dir() and any(path.iterdir()):
+        raise RunError(f"{path}: is not empty; name another directory with --out")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise RunError(f"{path}: is not empty; name another directory with --out")
         np.save(path / PLAN, planned)
         np.save(path / SAMPLES, empty(len(planned)))
         write_payloads(path / PAYLOADS, payloads)
         save(path, record)
     except OSError as error:
+        discard(path)
         raise RunError(f"{path}: {error.strerror}; a run needs about 130 bytes a request") from error
+    except RunError:
+        discard(path)
+        raise
+
+
+def discard(path: Path) -> None:
+    """Remove a run of which nothing happened, so that its directory can be used again; nothing else that is there."""
+    with suppress(OSError):
+        for name in (RUN, _NEW, PLAN, SAMPLES, PAYLOADS):
+            (path / name).unlink(missing_ok=True)
+        path.rmdir()
 
 
 def save(path: Path, record: RunRecord) -> None:
-    """Replace `run.json`, whole or not at all."""
-    new = path / f"{RUN}.new"
-    new.write_bytes(to_json(record))
-    new.replace(path / RUN)
+    """Replace `run.json`, whole or not at all. Raises: RunError: the disk has no room."""
+    new = path / _NEW
+    try:
+        new.write_bytes(to_json(record))
+        new.replace(path / RUN)
+    except OSError as error:
+        raise RunError(f"{path / RUN}: cannot be written: {error.strerror}") from error
+
+
+def with_looks(run: Run, looks: int) -> Run:
+    """Put on record that a run is one of so many looks, so that whoever judges it again is as strict."""
+    record = msgspec.structs.replace(run.record, looks=looks)
+    save(run.path, record)
+    return replace(run, record=record)
 
 
 def open_run(path: Path, *, writable: bool = False) -> Run:
@@ -145,6 +170,8 @@ def open_run(path: Path, *, writable: bool = False) -> Run:
         payloads = read_payloads(path / PAYLOADS)
     except FileNotFoundError as error:
         raise RunError(f"{path}: holds no run, {Path(error.filename).name} is missing") from error
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read as a run: {error.strerror}") from error
     except (msgspec.DecodeError, ValueError, EOFError) as error:
         raise RunError(f"{path}: cannot be read as a run: {error}") from error
     if planned.dtype != PLANNED or samples.dtype != SAMPLE or len(planned) != len(samples):

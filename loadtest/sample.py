@@ -28,8 +28,14 @@ STAGES = ("parse", "admit", "floor", "context", "cache", "queue", "infer", "poli
 
 NEVER = -1
 # `status` where there is no HTTP status. NOTHING: no answer, no error either.
-NOTHING, RESET, GAVE_UP, BAD_HTTP, BAD_ANSWER = 0, -1, -2, -3, -4
-ERRORS = {RESET: "connection lost", GAVE_UP: "no answer in time", BAD_HTTP: "bad HTTP", BAD_ANSWER: "not an answer"}
+NOTHING, RESET, GAVE_UP, BAD_HTTP, BAD_ANSWER, REFUSED = 0, -1, -2, -3, -4, -5
+ERRORS = {
+    RESET: "connection lost",
+    GAVE_UP: "no answer in time",
+    BAD_HTTP: "bad HTTP",
+    BAD_ANSWER: "not an answer",
+    REFUSED: "connection refused",
+}
 SHED_STATUSES = (429, 503, 504)
 
 # What happened. Times count from the start of the run, NEVER: it did not happen.

@@ -34,31 +34,29 @@ class SampleSize(msgspec.Struct, frozen=True, kw_only=True):
     fixed_minutes: float
 
 
-def needed_table(
-    gate: GateSpec, rate: float, misses: tuple[int, ...] = MISSES, looks: int = 1
-) -> tuple[SampleSize, ...]:
+def needed_table(gate: GateSpec, rate: float) -> tuple[SampleSize, ...]:
     """A table for each condition of a gate.
 
-    Args: rate: requests per second. looks: as often as the run will be judged before it ends.
-    Raises: ScenarioError: the expression cannot be, or no number of requests bears on a condition.
+    Args: rate: requests per second.
+    Raises: ScenarioError: the expression or the rate cannot be, or no number of requests bears on a condition.
     """
-    level = 1 - (1 - gate.confidence) / looks
-    return tuple(_table(condition, gate.confidence, level, rate, misses) for condition in parse(gate.expr))
+    if not rate > 0:
+        raise ScenarioError(f"rate {rate:g}: must be above 0 requests per second")
+    return tuple(_table(condition, gate.confidence, rate) for condition in parse(gate.expr))
 
 
-def allowed_misses(gate: GateSpec, requests: int, looks: int = 1) -> tuple[int | None, ...]:
+def allowed_misses(gate: GateSpec, requests: int) -> tuple[int | None, ...]:
     """With how many misses each condition of a gate still passes; None: not even with none.
 
     Raises: ScenarioError: the expression cannot be, or no number of requests bears on a condition.
     """
-    level = 1 - (1 - gate.confidence) / looks
-    return tuple(allowed(requests, _share(condition), level) for condition in parse(gate.expr))
+    return tuple(allowed(requests, _share(condition), gate.confidence) for condition in parse(gate.expr))
 
 
-def _table(condition: Condition, confidence: float, level: float, rate: float, misses: tuple[int, ...]) -> SampleSize:
+def _table(condition: Condition, confidence: float, rate: float) -> SampleSize:
     share, per_minute = _share(condition), rate * _SECONDS_A_MINUTE
-    requests = [(each, needed(each, share, level)) for each in misses]
-    fixed = fixed_n(share, level)
+    requests = [(each, needed(each, share, confidence)) for each in MISSES]
+    fixed = fixed_n(share, confidence)
     return SampleSize(
         gate=show(condition),
         share=share,

@@ -197,7 +197,7 @@ class Search:
         known = self._settings
         base_ns = known.confirm_ns if kind == "confirm" else known.step_ns
         rate = float(f"{rate:.5g}")
-        for_ns = max(base_ns, math.ceil(known.requests / rate * S)) * 2 ** (look - 1)
-        most_ns = int(0.9 * MAX_REQUESTS / rate * S)  # Poisson arrivals may be some more than meant
+        for_ns = max(base_ns, math.ceil(known.requests / rate) * S) * 2 ** (look - 1)
+        most_ns = int(0.9 * MAX_REQUESTS / rate) * S  # Poisson arrivals may be some more than meant
         # Each run has a seed of its own, so a confirmation shares no arrivals with the run that it confirms.
         return Step(kind=kind, rate=rate, for_ns=min(for_ns, most_ns), seed=known.seed + len(self._tried), look=look)

@@ -67,10 +67,12 @@ class Stage:
         """Break and mend, from `origin_ns` on, until `stop`. Returns: what was broken, and when."""
         drill = Drill(self._scenario.faults, self._actors, clock.now_ns, origin_ns)
         playing, stopping = asyncio.create_task(drill.play(self._events)), asyncio.create_task(stop.wait())
-        await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
-        for task in (playing, stopping):
-            task.cancel()
-        await asyncio.gather(playing, stopping, return_exceptions=True)
+        try:
+            await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:  # cancelled or not, nothing stays broken
+            for task in (playing, stopping):
+                task.cancel()
+            await asyncio.gather(playing, stopping, return_exceptions=True)
         if not playing.cancelled() and (error := playing.exception()) is not None:
             raise error
         return drill.records

@@ -1,7 +1,7 @@
-"""What people see of a load test: lines, tables and, on a terminal, a few lines that are painted again and again.
+"""What people see: lines, tables and, on a terminal, a few lines that are painted again and again.
 
-The only importer of rich. Whatever is printed loses its control characters: a file from elsewhere must not steer the
-terminal of who reads it.
+Plain in pipes, in CI and where NO_COLOR is set. Whatever is printed loses its control characters: a file from
+elsewhere must not steer the terminal of who reads it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ def say(*lines: str) -> None:
         print(clean(line))  # noqa: T201 - the product's output
 
 
-def note(line: str) -> None:
+def note(*lines: str) -> None:
     """Everything else, on stderr, so that results can be piped."""
-    print(clean(line), file=sys.stderr, flush=True)  # noqa: T201
+    for line in lines:
+        print(clean(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def clean(text: str) -> str:

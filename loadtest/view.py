@@ -12,7 +12,7 @@ import numpy as np
 
 from loadtest.errors import ScenarioError
 from loadtest.run import Run, RunRecord
-from loadtest.sample import GAVE_UP, NEVER, NOTHING, SHED_STATUSES
+from loadtest.sample import GAVE_UP, NEVER, NOTHING, REFUSED, SHED_STATUSES
 
 OUTCOMES = ("ok", "late", "shed", "error", "unsent", "unfinished")
 OK, LATE, SHED, ERROR, UNSENT, UNFINISHED = range(6)
@@ -109,8 +109,8 @@ def classify(planned: np.ndarray, sample: np.ndarray, latency_ns: np.ndarray) ->
     """What became of each request, uint8.
 
     A 200 is `ok` within the request's budget and else `late`; 429, 503 and 504 are `shed`: refused in good order.
-    Anything else that came back, or a connection that broke, is an `error`. What was written and never ended is
-    `unfinished`, also if the generator hung up on it; what was never written is `unsent`.
+    Anything else that came back is an `error`, as is a connection that broke or that the server refused. What was
+    written and never ended is `unfinished`, also if the generator hung up on it; what was never written is `unsent`.
     """
     status = sample["status"]
     outcome = np.full(len(sample), ERROR, np.uint8)
@@ -118,7 +118,7 @@ def classify(planned: np.ndarray, sample: np.ndarray, latency_ns: np.ndarray) ->
     outcome[latency_ns <= planned["budget_ns"]] = OK
     outcome[np.isin(status, SHED_STATUSES)] = SHED
     outcome[(status == NOTHING) | (status == GAVE_UP) | (sample["done_ns"] == NEVER)] = UNFINISHED
-    outcome[sample["sent_ns"] == NEVER] = UNSENT
+    outcome[(sample["sent_ns"] == NEVER) & (status != REFUSED)] = UNSENT
     return outcome
 
 

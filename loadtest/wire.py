@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import httptools
 
+MOST_BYTES = 16 * 1024 * 1024  # of a body: whoever sends more means us no good
+
 
 class BadHttp(Exception):
     """What came is not HTTP, or nobody asked for it."""
@@ -32,11 +34,12 @@ class Request(NamedTuple):
 class ResponseReader:
     """Reads one connection's answers, one at a time: the generator does not pipeline."""
 
-    __slots__ = ("_parser", "_parts", "_response")
+    __slots__ = ("_bytes", "_parser", "_parts", "_response")
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._parts: list[bytes] = []
+        self._bytes = 0
         self._response: Response | None = None
 
     def feed(self, data: bytes) -> Response | None:
@@ -44,15 +47,19 @@ class ResponseReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            raise BadHttp(str(error)) from error
+            raise BadHttp(str(error.__context__ or error)) from error  # or what a callback had against it
         response, self._response = self._response, None
         return response
 
     def on_message_begin(self) -> None:
         if self._response is not None:
             raise BadHttp("two answers to one request")
+        self._bytes = 0
 
     def on_body(self, part: bytes) -> None:
+        self._bytes += len(part)
+        if self._bytes > MOST_BYTES:
+            raise BadHttp(f"the answer is longer than {MOST_BYTES} bytes")
         self._parts.append(part)
 
     def on_message_complete(self) -> None:
@@ -66,7 +73,7 @@ class ResponseReader:
 class RequestReader:
     """Reads one connection's requests; several may come in one piece."""
 
-    __slots__ = ("_body", "_headers", "_parser", "_path", "_read")
+    __slots__ = ("_body", "_bytes", "_headers", "_parser", "_path", "_read")
 
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
@@ -78,12 +85,13 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            raise BadHttp(str(error)) from error
+            raise BadHttp(str(error.__context__ or error)) from error
         read, self._read = self._read, []
         return read
 
     def on_message_begin(self) -> None:
         self._path, self._headers, self._body = b"", dict[bytes, bytes](), list[bytes]()
+        self._bytes = 0
 
     def on_url(self, part: bytes) -> None:
         self._path += part
@@ -92,6 +100,9 @@ class RequestReader:
         self._headers[name.lower()] = value
 
     def on_body(self, part: bytes) -> None:
+        self._bytes += len(part)
+        if self._bytes > MOST_BYTES:
+            raise BadHttp(f"the request is longer than {MOST_BYTES} bytes")
         self._body.append(part)
 
     def on_message_complete(self) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import sys
 import threading
 import time
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from loadtest.engine.base import Engine
     from loadtest.engine.session import SessionEngine
 
-ENGINES = ("raw", "aiohttp")
 _LOOK_S = 0.005
 _AFTER_STOP_NS = 1 * S
 
@@ -62,7 +60,7 @@ async def drive(pacer: Pacer, engine: Engine, recorder: Recorder, stop: asyncio.
 
 
 def share_of(total: int, index: int, of: int) -> range:
-    """The rows of one worker."""
+    """The rows of one worker, or its connections."""
     return range(index, total, of)
 
 
@@ -98,7 +96,8 @@ async def _work(run: Run, index: int, of: int, url: str) -> WorkerHealth:
     recorder = make_recorder(run, clock.now_ns)
     requests = Requests(run)
     rows = share_of(len(run.planned), index, of)
-    engine = _make_engine(run, requests, recorder, url, max(1, target.connections // of))
+    connections = max(1, len(share_of(target.connections, index, of)))
+    engine = _make_engine(run, requests, recorder, url, connections)
     await engine.open()
     pacer = Pacer(rows, requests.intended_ns, engine.send, recorder)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -163,7 +162,6 @@ def _tell(line: bytes) -> None:
 
 def main(argv: list[str]) -> int:
     """A worker's life. Returns: the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and tells
     path, index, of, url = Path(argv[0]), int(argv[1]), int(argv[2]), argv[3]
     try:
         health = uvloop.run(_work(open_run(path, writable=True), index, of, url))

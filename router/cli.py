@@ -1,4 +1,4 @@
-"""The command line: parses, runs the command, and turns every error into one plain line and an exit code."""
+"""The command line: parses, runs the command, and turns every error into plain lines and an exit code."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def _report(command: str, error: Exception) -> int:
         traceback.print_exception(error)
     code = exit_code(error)
     if code is not None:
-        note(f"takt {command}: {error}")
+        note(*f"takt {command}: {error}".splitlines())
         return code
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    note(f"takt {command}: unexpected {what}; run with TAKT_DEBUG=1 for the traceback")
+    note(*f"takt {command}: unexpected {what}; run with TAKT_DEBUG=1 for the traceback".splitlines())
     return 1
 
 

@@ -31,7 +31,13 @@ def sojourns_s(arrivals_s: np.ndarray, service_s: np.ndarray) -> np.ndarray:
 
 
 def view_of(
-    arrivals_s: np.ndarray, latency_s: np.ndarray, seconds: float, *, rung: str = "large", budget_ns: int = 50_000_000
+    arrivals_s: np.ndarray,
+    latency_s: np.ndarray,
+    seconds: float,
+    *,
+    rung: str = "large",
+    budget_ns: int = 50_000_000,
+    looks: int = 1,
 ) -> View:
     """A measured run of one phase in memory; a latency of `inf` was never answered."""
     count = len(arrivals_s)
@@ -51,6 +57,7 @@ def view_of(
         command="",
         started_at="2026-01-01T00:00:00+00:00",
         status="complete",
+        looks=looks,
         phases=(PhaseRecord(name="steady", start_ns=0, end_ns=round(seconds * S), measure=True),),
     )
     outcome = classify(planned, sample, latency_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def _add_run(actions: Commands) -> None:
         "run steady --engine inproc -c takt.toml     # the router without its network",
     )
     _add_target(run)
-    run.add_argument("--rate", type=float, metavar="N", help="one phase at this rate, in place of the scenario's")
+    run.add_argument("--rate", metavar="RATE", help="one phase at this rate, in place of the scenario's")
     run.add_argument("--arrivals", metavar="KIND", help="poisson, constant, gamma:0.5 or trace:FILE")
     run.add_argument("--duration", metavar="TIME", help="how long that phase is: 60s, 5m")
     run.add_argument("--warmup", metavar="TIME", help="before it, not measured (default: 5s)")
@@ -153,14 +154,14 @@ def _add_compare(actions: Commands) -> None:
         "compare",
         "compare two runs, or two servers, and say whether the difference is more than noise",
         "compare runs/before runs/after --tolerance 5%",
-        "compare http://old:8080 http://new:8080 --scenario steady --repeat 4     # interleaved",
+        "compare http://old:8080 http://new:8080 --scenario steady --repeat 5     # interleaved",
         "compare --history runs/*",
     )
     compare.add_argument("base", nargs="?", metavar="BASE", help="a run, or the URL of a server")
     compare.add_argument("new", nargs="?", metavar="NEW", help="the other one")
     compare.add_argument("--history", nargs="+", metavar="RUN", help="runs by age: is the last an excursion?")
     compare.add_argument("--scenario", metavar="SCENARIO", help="what to run on the two servers")
-    compare.add_argument("--repeat", type=int, default=4, metavar="N", help="pairs of runs, A B B A … (default: 4)")
+    compare.add_argument("--repeat", type=int, default=5, metavar="N", help="pairs of runs, A B B A … (default: 5)")
     compare.add_argument("--tolerance", default="5%", metavar="SHARE", help="smaller is equal (default: 5%%)")
     compare.add_argument(
         "--fail-on", choices=("worse", "inconclusive"), default="worse", help="what exits with 1 or 3 (default: worse)"
@@ -267,4 +268,10 @@ def _cores(text: str) -> tuple[int, ...]:
         cores = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} are no cores; write 1 or 2,3") from None
+    if not hasattr(os, "sched_getaffinity"):
+        raise argparse.ArgumentTypeError("needs Linux")
+    allowed = os.sched_getaffinity(0)
+    if not allowed.issuperset(cores):
+        known = ",".join(str(core) for core in sorted(allowed))
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no such core here; there are {known}")
     return cores

@@ -6,17 +6,21 @@ import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
+from loadtest.arrival.process import Process
 from loadtest.conductor import Options
+from loadtest.distribution import Distribution
 from loadtest.errors import ScenarioError
 from loadtest.gate.expression import gate_of
 from loadtest.live import choose_mode
-from loadtest.quantity import duration_ns
-from loadtest.scenario.override import STEADY, with_overrides
+from loadtest.quantity import duration_ns, number
+from loadtest.scenario.check import check_address, without_answers
+from loadtest.scenario.override import STEADY, TRACE, with_overrides
 from loadtest.scenario.read import parse_scenario
+from loadtest.scenario.spec import Rate
 from loadtest.terminal import note
 
 if TYPE_CHECKING:
@@ -31,12 +35,14 @@ if TYPE_CHECKING:
 
 _MOST_PROCS = 64
 ALL = "all"
+_SEED = Annotated[int, msgspec.Meta(ge=0)]
 _HIDDEN = "--token"  # its value, in what the report shows
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 def scenario_of(args: Namespace) -> Scenario:
     """The scenario, as the command line changes it. Raises: ScenarioError, naming key or argument."""
+    _check_alone(args)
     scenario = parse_scenario(args.scenario)
     target, payload, budget = scenario.target, scenario.payload, scenario.budget
     if args.start is not None:
@@ -50,17 +56,20 @@ def scenario_of(args: Namespace) -> Scenario:
     if getattr(args, "budget", None) is not None:
         budget = msgspec.structs.replace(budget, deadline=args.budget)
     changed = msgspec.structs.replace(scenario, target=target, payload=payload, budget=budget)
-    return with_overrides(
+    made = with_overrides(
         changed,
         has_pid=args.pid is not None or args.engine == "inproc",
         url=args.target,
-        rate=getattr(args, "rate", None),
+        rate=None if getattr(args, "rate", None) is None else number(args.rate),
         arrivals=getattr(args, "arrivals", None),
         duration=_time(args, "duration"),
         warmup=_time(args, "warmup"),
         seed=args.seed,
-        gates=_gates(scenario, args),
+        gates=_gates(changed, args),
     )
+    if len(made.faults) < len(changed.faults):
+        note(f"{scenario.name}: faults that would end after the shorter run does are left out")
+    return made
 
 
 def options_of(args: Namespace, scenario: Scenario, make_target: MakeTarget) -> Options:
@@ -95,12 +104,62 @@ def command_line() -> str:
     return shlex.join(hidden)
 
 
+def _check_alone(args: Namespace) -> None:
+    """What can be said against an argument by itself, so that it is named as it was typed. Raises: ScenarioError."""
+    checks: dict[str, Callable[[Any], object]] = {
+        "target": check_address,
+        "start": _command,
+        "pid": _process,
+        "seed": lambda seed: limited(seed, _SEED),
+        "rate": lambda text: limited(number(text), Rate),
+        "arrivals": lambda text: text.startswith(TRACE) or Process.parse(text),
+        "duration": _some_time,
+        "budget": Distribution.parse,
+    }
+    for name, check in checks.items():
+        value = getattr(args, name, None)
+        try:
+            if value is not None:
+                check(value)
+        except ScenarioError as error:
+            raise ScenarioError(f"--{name}: {error}") from None
+
+
+def _command(text: str) -> None:
+    if not text.strip():
+        raise ScenarioError("is empty; write a command")
+
+
+def _process(pid: int) -> None:
+    if pid <= 1:  # 0 and below are whole groups, ours among them
+        raise ScenarioError(f"{pid} is no process that can be frozen")
+
+
+def _some_time(text: str) -> None:
+    if not duration_ns(text):
+        raise ScenarioError("must be more than 0")
+
+
+def limited(value: object, kind: Any) -> None:  # noqa: ANN401 - any annotation
+    """Raises: ScenarioError: the value is not within the limits of its kind."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        said = str(error)
+        raise ScenarioError(f"{value}: {said[:1].lower()}{said[1:]}") from None
+
+
 def _gates(scenario: Scenario, args: Namespace) -> tuple[GateSpec, ...]:
     gates = list(scenario.gates)
+    if args.answers == "any":
+        gates = [readable for gate in gates if (readable := without_answers(gate)) is not None]
+        if gates != scenario.gates:
+            note(f"{scenario.name}: conditions on what answers say are left out, as --answers any reads none")
     if any(getattr(args, name, None) is not None for name in ("rate", "arrivals", "duration")):
-        gates = [gate for gate in gates if gate.on in (ALL, STEADY)]
-        if len(gates) < len(scenario.gates):
+        kept = [gate for gate in gates if gate.on in (ALL, STEADY)]
+        if len(kept) < len(gates):
             note(f"{scenario.name}: gates on phases that the command line replaces are left out")
+        gates = kept
     gates += [gate_of(text) for text in getattr(args, "gate", ())]
     confidence = getattr(args, "confidence", None)
     if confidence is not None:

@@ -17,6 +17,7 @@ from loadtest.errors import FAILED, INCONCLUSIVE, INTERRUPTED, INVALID, PASSED, 
 from loadtest.health import check
 from loadtest.history import FEWEST, Excursion, excursion
 from loadtest.quantity import number, show_ns, to_json
+from loadtest.report.draw.words import counted
 from loadtest.run import RUN, open_run
 from loadtest.scenario.override import with_overrides
 from loadtest.scenario.read import parse_scenario
@@ -25,10 +26,11 @@ from loadtest.view import quantile_ns, view
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from loadtest.run import Run
     from loadtest.scenario.spec import Scenario
+    from loadtest.view import View
 
 # Of the bootstrap: the same runs always give the same intervals.
 _SEED = 1
@@ -47,9 +49,7 @@ def run(args: Namespace) -> int:
     Returns: 0 not worse, 1 worse, 3 inconclusive if `--fail-on inconclusive`, 4 a run is invalid, 130 interrupted.
     Raises: LoadtestError: there is nothing to compare.
     """
-    tolerance = number(args.tolerance)
-    if not 0 < tolerance < 1:
-        raise ScenarioError(f"--tolerance {args.tolerance}: must be above 0% and below 100%")
+    tolerance = _tolerance(args.tolerance)
     if args.history:
         return _history([Path(name) for name in args.history], args, tolerance)
     if args.base is None or args.new is None:
@@ -80,6 +80,16 @@ def run(args: Namespace) -> int:
     if not _are_valid([each for pair in pairs for each in pair]):
         return INVALID
     return _exit_code(found.verdict, args.fail_on)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        tolerance = number(text)
+    except ScenarioError as error:
+        raise ScenarioError(f"--tolerance: {error}") from None
+    if not 0 < tolerance < 1:
+        raise ScenarioError(f"--tolerance {text}: must be above 0% and below 100%")
+    return tolerance
 
 
 def runs_in(path: Path) -> list[Run]:
@@ -142,7 +152,7 @@ def _exit_code(verdict: str, fail_on: str) -> int:
 
 
 def _tell(found: Comparison) -> None:
-    pairs = f"{found.pairs} pair{'s' if found.pairs > 1 else ''} of runs"
+    pairs = f"{counted(found.pairs, 'pair')} of runs"
     say(f"base: {found.base}", f"new:  {found.new}")
     say(f"{pairs}, {found.requests[0]:,} and {found.requests[1]:,} requests", "")
     table(
@@ -173,10 +183,11 @@ def _verdict(metric: Metric) -> str:
 
 def _history(paths: list[Path], args: Namespace, tolerance: float) -> int:
     """Judge the newest of some runs, told in the order of their age."""
-    runs = sorted((open_run(path) for path in paths), key=lambda each: each.record.started_at)
-    views = [view(each).on("all") for each in runs]
-    if not all(len(each) for each in views):
-        raise RunError("--history: a run has no request in a measured phase")
+    known = [(run, seen) for path in paths for run, seen in _usable(path)]
+    if not known:
+        raise RunError("--history: none of them is a complete run")
+    known.sort(key=lambda each: each[0].record.started_at)
+    runs, views = [run for run, _ in known], [seen for _, seen in known]
     metrics = []
     for q in (0.5, 0.99):
         values = [quantile_ns(each.latency_ns, q) for each in views]
@@ -191,10 +202,24 @@ def _history(paths: list[Path], args: Namespace, tolerance: float) -> int:
     else:
         table(("metric", "last", "band of those before", "verdict"), [_excursion_row(each) for each in metrics])
     if len(runs) < FEWEST + 2:
-        note(f"{len(runs)} runs: a band needs {FEWEST} before the two that are judged")
+        note(f"{counted(len(runs), 'run')}: a band needs {FEWEST} before the two that are judged")
     if not _are_valid(runs[-2:]):
         return INVALID
     return _exit_code(overall([each.verdict for each in metrics]), args.fail_on)
+
+
+def _usable(path: Path) -> Iterator[tuple[Run, View]]:
+    """The run and what was measured in it; nothing, with a note, of what can't be held against others."""
+    try:
+        run = open_run(path)
+    except RunError as error:
+        note(f"left out: {error}")
+        return
+    seen = view(run).on("all")
+    if run.record.status != "complete" or not len(seen):
+        note(f"left out: {path}: it is {run.record.status}, with {len(seen):,} requests measured")
+        return
+    yield run, seen
 
 
 def _excursion_row(each: Excursion) -> tuple[str, str, str, str]:

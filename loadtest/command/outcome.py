@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadtest.errors import RunError
-from loadtest.gate.judge import judge
+from loadtest.gate.judge import GateResult, judge
 from loadtest.quantity import to_json
 from loadtest.report import page, text
 from loadtest.report.junit import to_junit
@@ -32,7 +32,6 @@ def conclude(
     args: Namespace,
     *,
     gates: Sequence[GateSpec] | None = None,
-    looks: int = 1,
     comparison: Comparison | None = None,
 ) -> int:
     """Judge a run, tell what came of it, write what was asked for.
@@ -42,7 +41,9 @@ def conclude(
     """
     whole = view(run)
     judged = run.record.scenario.gates if gates is None else gates
-    results = judge(whole, judged, payloads=run.payloads, looks=looks)
+    results = judge(whole, judged, payloads=run.payloads)
+    if run.record.status != "complete":
+        results = tuple(_not_judged(each) for each in results)
     summary = summarise(run, whole, results, comparison)
     files = dict(_files(run, args, summary))
     for path, content in files.items():
@@ -60,6 +61,19 @@ def conclude(
     for path in files:
         note(f"written: {path}")
     return summary.exit_code
+
+
+def _not_judged(result: GateResult) -> GateResult:
+    """The same gate: of requests that were not yet due there is nothing to say."""
+    return GateResult(
+        gate=result.gate,
+        on=result.on,
+        unit=result.unit,
+        verdict="inconclusive",
+        why="not judged: the run did not come to its end",
+        confidence=result.confidence,
+        limit=result.limit,
+    )
 
 
 def _files(run: Run, args: Namespace, summary: Summary) -> list[tuple[Path, bytes]]:

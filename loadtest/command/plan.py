@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loadtest.command.build import limited
 from loadtest.errors import PASSED, ScenarioError
 from loadtest.gate.expression import gate_of
 from loadtest.quantity import number
 from loadtest.sample_size import needed_table
+from loadtest.scenario.spec import Rate
 from loadtest.terminal import say, table
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ def run(args: Namespace) -> int:
     """Print a table for each condition. Raises: ScenarioError."""
     try:
         rate = number(args.rate)
+        limited(rate, Rate)
     except ScenarioError as error:
         raise ScenarioError(f"--rate: {error}") from None
     for text in args.gate:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loadtest.command.outcome import conclude
-from loadtest.command.run import LOOKS
 from loadtest.compare import Comparison, compare
 from loadtest.errors import PASSED, RunError, ScenarioError
 from loadtest.gate.expression import gate_of
+from loadtest.health import check
 from loadtest.report.hdr import log_percentiles, to_log, to_percentiles
 from loadtest.run import open_run
 from loadtest.terminal import note, say
@@ -50,17 +50,18 @@ def _report(path: Path, args: Namespace) -> int:
         if not (args.json or args.md or args.junit or args.html is not None):
             return PASSED
     gates = (*found.record.scenario.gates, *(gate_of(text) for text in args.gate))
-    # Whoever merged looks has looked more than once, and a report must not be easier to pass than the run was.
-    looks = LOOKS if found.record.merged_from else 1
-    return conclude(found, args, gates=gates, looks=looks, comparison=_against(args.baseline, whole, path))
+    return conclude(found, args, gates=gates, comparison=_against(args.baseline, whole, path))
 
 
 def _against(baseline: Path | None, whole: View, path: Path) -> Comparison | None:
     if baseline is None:
         return None
+    base = open_run(baseline)
+    before = view(base)
+    if reasons := check(base, before).reasons:
+        note(f"{baseline}: invalid, so the comparison with it tells little: {reasons[0]}")
     # A seed of its own: the same two runs always give the same intervals.
-    rng = np.random.default_rng(1)
-    return compare([(view(open_run(baseline)), whole)], rng, names=(baseline.name, path.name))
+    return compare([(before, whole)], np.random.default_rng(1), names=(baseline.name, path.name))
 
 
 def _write(file: Path, content: str) -> None:

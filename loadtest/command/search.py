@@ -16,6 +16,7 @@ from loadtest.gate.expression import claimed_share, gate_of, parse
 from loadtest.gate.judge import GateResult, judge, overall
 from loadtest.health import check
 from loadtest.quantity import Ns, S, duration_ns, number, show_ns, to_json
+from loadtest.run import with_looks
 from loadtest.scenario.override import with_overrides
 from loadtest.scenario.spec import GateSpec
 from loadtest.search import Bracket, Search, Settings, Step, Verdict
@@ -50,11 +51,12 @@ class StepRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What `search.json` is made of."""
+    """What `search.json` is made of. complete: False, it was interrupted, or the server was gone."""
 
     schema: str = "loadtest-search/1"
     scenario: str
     command: str
+    complete: bool
     objective: tuple[GateSpec, ...]
     settings: Settings
     result: Bracket
@@ -83,28 +85,28 @@ def run(args: Namespace, make_target: MakeTarget) -> int:
         options = replace(options_of(args, scenario, make_target), out=path)
         if args.live is None and options.live == "lines":  # there is a line for each step
             options = replace(options, live="off")
-        runs.append(judged(await conduct(at_step(scenario, step), options), step, settings.looks))
-        note(_line(runs[-1]))
+        made = await conduct(at_step(scenario, step), options)
+        runs.append(judged(with_looks(made, settings.looks), step))
+        note(_line(runs[-1], settings))
         return runs[-1]
 
-    search = Search(settings)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(climb(search, attempt, _argument(args, "cooldown", duration_ns) / S))
-    record = SearchRecord(
-        scenario=scenario.name,
-        command=command_line(),
-        objective=gates,
-        settings=settings,
-        result=search.result,
-        runs=tuple(runs),
-    )
-    (out / RESULT).write_bytes(to_json(record))
-    if args.json:
-        say(*to_json(record).decode().splitlines())
-    else:
-        _tell(record)
-        say("", f"all runs: {out}")
-    return INTERRUPTED if runs[-1].verdict is None else search.result.exit_code
+    search, cooldown_s = Search(settings), _argument(args, "cooldown", duration_ns) / S
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(climb(search, attempt, cooldown_s))
+    finally:  # also if the server did not survive a step: what is known of it by then is worth having
+        if runs:
+            record = SearchRecord(
+                scenario=scenario.name,
+                command=command_line(),
+                complete=search.next() is None,
+                objective=gates,
+                settings=settings,
+                result=search.result,
+                runs=tuple(runs),
+            )
+            _conclude(record, out, args)
+    return search.result.exit_code if record.complete else INTERRUPTED
 
 
 async def climb(search: Search, attempt: Callable[[Step], Awaitable[StepRun]], cooldown_s: float) -> None:
@@ -154,24 +156,28 @@ def at_step(scenario: Scenario, step: Step) -> Scenario:
     return with_overrides(scenario, rate=step.rate, duration=Ns(step.for_ns), seed=step.seed, has_pid=True)
 
 
-def judged(run: Run, step: Step, looks: int) -> StepRun:
-    """Hold a step's run against its own gates; each look takes its part of their confidence."""
+def judged(run: Run, step: Step) -> StepRun:
+    """Hold a step's run against its own gates."""
     if run.record.status != "complete":
         return StepRun(path=str(run.path), step=step, verdict=None, why="interrupted")
     everything = view(run)
     validity = check(run, everything)
     if not validity.valid:
         return StepRun(path=str(run.path), step=step, verdict="invalid", why=validity.reasons[0])
-    results = judge(everything, run.record.scenario.gates, payloads=run.payloads, looks=looks)
+    results = judge(everything, run.record.scenario.gates, payloads=run.payloads)
     verdict = overall(results)
     why = "; ".join(f"{each.gate}: {each.why}" for each in results if each.verdict == verdict != "pass")
     return StepRun(path=str(run.path), step=step, verdict=verdict, why=why, gates=results)
 
 
-def conclusion(bracket: Bracket) -> list[str]:
+def conclusion(bracket: Bracket, *, complete: bool = True) -> list[str]:
     """The answer, in sentences."""
     low, fail, lines = bracket.highest_pass, bracket.lowest_fail, []
-    if low is None:
+    if not complete:
+        lines.append("the search ended before it was done; this is what was known by then")
+    if low is None and not complete:
+        lines.append("no rate was shown to hold")
+    elif low is None:
         last = bracket.steps[-1] if bracket.steps else None
         lines.append(f"no rate holds: {last.step.rate:g}/s is {_WORDS[last.verdict]}" if last else "no step was made")
     else:
@@ -189,6 +195,18 @@ def conclusion(bracket: Bracket) -> list[str]:
 _WORDS = {"pass": "held", "fail": "too high", "inconclusive": "undecided", "invalid": "invalid"}
 
 
+def _conclude(record: SearchRecord, out: Path, args: Namespace) -> None:
+    if args.json:
+        say(*to_json(record).decode().splitlines())
+    else:
+        _tell(record)
+        say("", f"all runs: {out}")
+    try:
+        (out / RESULT).write_bytes(to_json(record))
+    except OSError as error:
+        raise RunError(f"{out / RESULT}: cannot be written: {error.strerror}") from error
+
+
 def _tell(record: SearchRecord) -> None:
     rows = []
     for made in sorted(record.runs, key=lambda each: each.step.rate):
@@ -200,7 +218,7 @@ def _tell(record: SearchRecord) -> None:
         )
     say("")
     table(("rate", "step", "for", "verdict", ", ".join(gate.expr for gate in record.objective), "held by"), rows)
-    say("", *conclusion(record.result))
+    say("", *conclusion(record.result, complete=record.complete))
 
 
 def _held(result: GateResult) -> float:
@@ -218,11 +236,15 @@ def _value(result: GateResult) -> str:
     return f"{result.value:.2%}" if result.unit == "share" else f"{result.value:,.0f}/s"
 
 
-def _line(made: StepRun) -> str:
+def _line(made: StepRun, settings: Settings) -> str:
     step, values = made.step, ", ".join(f"{each.gate.split()[0]} {_value(each)}" for each in made.gates)
     again = f" (look {step.look})" if step.look > 1 else ""
+    asked_ns = (settings.confirm_ns if step.kind == "confirm" else settings.step_ns) * 2 ** (step.look - 1)
+    if step.for_ns > asked_ns:
+        again += f" ({settings.requests:,} requests, which a proof may need)"
     said = values or made.why
-    return f"{step.kind} {step.rate:g}/s for {show_ns(step.for_ns)}{again}: {made.verdict or 'interrupted'}; {said}"
+    verdict = "" if made.verdict is None else f"{made.verdict}; "
+    return f"{step.kind} {step.rate:g}/s for {show_ns(step.for_ns)}{again}: {verdict}{said}"
 
 
 def _argument(args: Namespace, name: str, read: Callable[[str], float], option: str | None = None) -> float:

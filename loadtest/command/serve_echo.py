@@ -25,4 +25,4 @@ def run(args: Namespace) -> int:
 
 def _tell(url: str) -> None:
     say(url)
-    note("answers every POST with its own body; its books are at /truth; Ctrl-C ends it")
+    note("answers every POST with its own body; its books are at /truth, as .npy; Ctrl-C ends it")

@@ -23,7 +23,7 @@ from loadtest.terminal import facts, note, say, table
 def run(args: Namespace) -> int:
     """Returns: 0, or 2 where the scenario is wrong. Raises: ScenarioError: it can't even be read."""
     scenario = parse_scenario(args.file)
-    found = problems(scenario)
+    found = problems(scenario, has_pid=True)
     for problem in found:
         note(f"{args.file}: {problem}")
     if found:
@@ -37,6 +37,8 @@ def run(args: Namespace) -> int:
     if scenario.faults:
         say("")
         table(("fault", "from", "for", "what"), _faults(scenario))
+    if scenario.target.start is None and any(fault.kind == "sigstop" for fault in scenario.faults):
+        note(f"{args.file}: its `sigstop` needs to know the server's process: run it with --start or --pid")
     if scenario.gates:
         say("")
         table(("gate", "on", "confidence", "requests", "may miss"), _gates(scenario, schedule))

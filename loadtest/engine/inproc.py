@@ -65,6 +65,7 @@ class InprocEngine:
         self._timeout_ns = timeout_ns
         self._tasks: deque[tuple[int, asyncio.Task[None]]] = deque()  # in the order in which they time out
         self._is_told = False
+        self._sweeper: asyncio.TimerHandle | None = None
         self.pending = 0
         self.waited_total = self.connected_total = 0  # there is nothing to wait for
 
@@ -82,7 +83,8 @@ class InprocEngine:
         self._tasks.append((row, task))
 
     async def close(self) -> None:
-        self._sweeper.cancel()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         left = [task for _, task in self._tasks]
         self._tasks.clear()
         for task in left:

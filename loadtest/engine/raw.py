@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from loadtest.errors import Unreachable
-from loadtest.sample import BAD_HTTP, GAVE_UP, NEVER, RESET
+from loadtest.sample import BAD_HTTP, GAVE_UP, NEVER, REFUSED, RESET
 from loadtest.wire import BadHttp, ResponseReader
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class RawEngine:
         self._in_flight = 0
         self._reconnecting: set[asyncio.Task[None]] = set()
         self._is_open = False
+        self._is_refused = False  # no connection is left, and the server gives none
         self.waited_total = self.connected_total = 0
 
     @property
@@ -78,6 +79,8 @@ class RawEngine:
         self.recorder.paced(row)
         if self._idle:
             self._write(self._idle.popleft(), row)
+        elif self._is_refused:
+            self.recorder.failed(row, REFUSED)
         else:
             self.waited_total += 1
             self._waiting.append(row)
@@ -146,8 +149,15 @@ class RawEngine:
                 lambda: _Connection(self), self._host, self._port, ssl=self._tls
             )
         self.connected_total += 1
+        self._is_refused = False
         self._connections.add(connection)
         self._free(connection)
+
+    def _refuse(self) -> None:
+        """Whoever asks now is told at once that there is no server, as any client would be."""
+        self._is_refused = True
+        while self._waiting:
+            self.recorder.failed(self._waiting.popleft(), REFUSED)
 
     async def _reconnect(self) -> None:
         pause_s = _FIRST_RETRY_S
@@ -155,6 +165,8 @@ class RawEngine:
             with suppress(OSError, TimeoutError):
                 await self._connect()
                 return
+            if not self._connections:
+                self._refuse()
             await asyncio.sleep(pause_s)
             pause_s = min(_LAST_RETRY_S, 2 * pause_s)
 

@@ -16,15 +16,13 @@ from yarl import URL
 
 from loadtest.errors import Unreachable
 from loadtest.quantity import S
-from loadtest.sample import BAD_HTTP, GAVE_UP, RESET
+from loadtest.sample import BAD_HTTP, GAVE_UP, REFUSED, RESET
 
 if TYPE_CHECKING:
     from loadtest.record import Recorder
     from loadtest.request import Requests
 
 _CONNECT_WITHIN_S = 5.0
-# Who finds no connection tries again after so long, doubled up to the last; as the raw engine does.
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
 _OWN = {"host", "content-length"}  # aiohttp writes them
 _NOT_OURS = ("Accept", "Accept-Encoding", "User-Agent")  # aiohttp would add them
 
@@ -87,6 +85,8 @@ class SessionEngine:
         except TimeoutError:
             if progress.is_sent:  # else it was never sent, and stays so
                 self.recorder.failed(row, GAVE_UP)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            self.recorder.failed(row, REFUSED)
         except aiohttp.ClientResponseError:
             self.recorder.failed(row, BAD_HTTP)
         except aiohttp.ClientError:
@@ -96,19 +96,12 @@ class SessionEngine:
         recorder = self.recorder
         path, headers, body = _parts(self._requests.http(row))
         url = URL(self._url + path, encoded=True)
-        pause_s = _FIRST_RETRY_S
-        while True:
-            try:
-                async with self._session.post(
-                    url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=progress
-                ) as response:
-                    first_ns = recorder.now_ns()
-                    answer = await response.read()
-                    recorder.answered(row, first_ns, recorder.now_ns(), response.status, answer)
-                    return
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-                await asyncio.sleep(pause_s)
-                pause_s = min(_LAST_RETRY_S, 2 * pause_s)
+        async with self._session.post(
+            url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=progress
+        ) as response:
+            first_ns = recorder.now_ns()
+            answer = await response.read()
+            recorder.answered(row, first_ns, recorder.now_ns(), response.status, answer)
 
     async def _connected(self, *_: object) -> None:
         self.connected_total += 1

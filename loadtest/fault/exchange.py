@@ -7,13 +7,12 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from loadtest.wire import BadHttp, Response, ResponseReader
+from loadtest.wire import Response, ResponseReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _READ_BYTES = 65_536
-_MOST_BYTES = 16 * 1024 * 1024
 
 
 async def exchange(
@@ -40,11 +39,8 @@ async def exchange(
 
 
 async def _answer(reader: asyncio.StreamReader) -> Response:
-    answers, read = ResponseReader(), 0
+    answers = ResponseReader()
     while data := await reader.read(_READ_BYTES):
-        read += len(data)
-        if read > _MOST_BYTES:
-            raise BadHttp(f"the answer is longer than {_MOST_BYTES} bytes")
         if (answer := answers.feed(data)) is not None:
             return answer
     raise ConnectionResetError("the connection was closed before the answer was whole")

@@ -9,15 +9,18 @@ import msgspec
 import numpy as np
 
 from loadtest.gate.expression import Agreement, Condition, Quantile, Recovery, Throughput, Unit, parse, show, unit_of
-from loadtest.gate.measure import events, per_second
+from loadtest.gate.measure import events, per_second, spans
 from loadtest.gate.recovery import recovery_ns
 from loadtest.payload import Payload
 from loadtest.quality.agreement import agreement
+from loadtest.quantity import S, show_ns
 from loadtest.scenario.spec import GateSpec
 from loadtest.statistics.early_stopping import Verdict, decide, needed
 from loadtest.statistics.effective import effective
 from loadtest.statistics.interval import exact, of_quantile
 from loadtest.view import FOREVER_NS, View, quantile_ns
+
+_LONG_NS = 10 * S
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,22 +48,24 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     needed: int | None = None
 
 
-def judge(
-    view: View, gates: Iterable[GateSpec], *, payloads: tuple[Payload, ...] = (), looks: int = 1
-) -> tuple[GateResult, ...]:
+def judge(view: View, gates: Iterable[GateSpec], *, payloads: tuple[Payload, ...] = ()) -> tuple[GateResult, ...]:
     """One result for each condition, in the order of the gates.
+
+    A run that is looked at more than once before it ends says so; each look takes its part of 1 - confidence
+    (Bonferroni).
 
     Args:
         view: of the whole run; each gate takes its own phases.
         payloads: for the labels that `accuracy` asks for.
-        looks: how often the run is judged before it ends; each look takes its part of 1 - confidence (Bonferroni).
     Raises: ScenarioError: an expression or a phase that cannot be.
     """
-    results = []
+    results: list[GateResult] = []
     for gate in gates:
         part = view.on(gate.on)
-        level = 1 - (1 - gate.confidence) / looks
-        results += [_judge(part, gate, condition, level, payloads) for condition in parse(gate.expr)]
+        level = 1 - (1 - gate.confidence) / view.record.looks
+        span_ns = sum(phase.end_ns - phase.start_ns for phase in spans(view.record, gate.on))
+        found = [_judge(part, gate, condition, level, payloads) for condition in parse(gate.expr)]
+        results += [_hedged(each, span_ns) for each in found]
     return tuple(results)
 
 
@@ -75,7 +80,8 @@ def _judge(view: View, gate: GateSpec, condition: Condition, level: float, paylo
         case Throughput(in_time):
             return _compared(view, gate, condition, per_second(view, gate.on, in_time=in_time))
         case Recovery() as metric:
-            return _compared(view, gate, condition, recovery_ns(view, metric, gate.on))
+            found_ns = recovery_ns(view, metric, gate.on)
+            return _compared(view, gate, condition, found_ns, "" if found_ns is None else _recovered(metric, found_ns))
         case Quantile(q):
             result = _tested(gate, condition, ~view.met(int(condition.limit)), q, level)
             return _as_quantile(result, view.latency_ns, q, level)
@@ -128,8 +134,10 @@ def _as_quantile(result: GateResult, latency_ns: np.ndarray, q: float, level: fl
 def _agreed(view: View, gate: GateSpec, condition: Condition, metric: Agreement, level: float) -> GateResult:
     """Of each rung a few answers were asked for again; they are weighted back to the mix of the run."""
     repeats = [each for each in view.record.repeats if each.reference_rung == metric.reference]
-    found = agreement(view, repeats, 2 * level - 1)
+    found = agreement(view, repeats, level, exact)
     estimate = found.degraded if metric.rung is None else found.rungs.get(metric.rung)
+    if not (view.is_answered & (view.sample["degraded"] != 0)).any():
+        return _result(gate, condition, "inconclusive", "no answer tells whether it was degraded")
     if estimate is None or not estimate.total:
         return _result(gate, condition, "pass", "no answer was degraded")
     if not estimate.count:
@@ -144,16 +152,31 @@ def _agreed(view: View, gate: GateSpec, condition: Condition, metric: Agreement,
     )
 
 
+def _recovered(metric: Recovery, ns: float) -> str:
+    wanted = f"{100 * metric.share:.4g} % of a second's requests answered in full by large"
+    if math.isinf(ns):
+        return f"it never came back to {wanted}"
+    return f"{wanted} {f'from {show_ns(ns)} on' if ns else 'all the time'}"
+
+
+def _hedged(result: GateResult, span_ns: int) -> GateResult:
+    """A proof from a few seconds says how few: nothing in them tells of what stalls a server twice a minute."""
+    if result.verdict != "pass" or result.n_eff is None or span_ns >= _LONG_NS:
+        return result
+    told = f"; seen for {show_ns(span_ns)} only: rarer stalls are not ruled out"
+    return msgspec.structs.replace(result, why=result.why + told)
+
+
 def _or_never(ns: float) -> float:
     return math.inf if ns >= FOREVER_NS else ns
 
 
-def _compared(view: View, gate: GateSpec, condition: Condition, value: float | None) -> GateResult:
+def _compared(view: View, gate: GateSpec, condition: Condition, value: float | None, told: str = "") -> GateResult:
     """A number that is as it is: nothing is estimated, so it passes or fails."""
     if value is None or not len(view):
         return _result(gate, condition, "inconclusive", "no request counts")
     is_met = value >= condition.limit if condition.is_at_least else value <= condition.limit
-    why = "as measured; no confidence is claimed"
+    why = f"{told or 'as measured'}; no confidence is claimed"
     return _result(gate, condition, "pass" if is_met else "fail", why, value=value, n=len(view))
 
 

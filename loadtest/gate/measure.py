@@ -6,6 +6,7 @@ import numpy as np
 
 from loadtest.gate.expression import Accuracy, Attainment, Mix, Rate
 from loadtest.payload import Payload
+from loadtest.quality.agreement import is_right
 from loadtest.run import PhaseRecord, RunRecord
 from loadtest.sample import DEGRADED, RUNGS
 from loadtest.view import ERROR, LATE, OK, SHED, UNFINISHED, UNSENT, View
@@ -24,7 +25,8 @@ def events(view: View, metric: Share, payloads: tuple[Payload, ...]) -> np.ndarr
         case Rate(outcome):
             return np.isin(view.outcome, _OUTCOMES[outcome])
         case Mix(field, value):
-            found: np.ndarray = view.sample[field][view.is_answered] == _WORDS[field].index(value)
+            said = view.sample[field][view.is_answered]
+            found: np.ndarray = said[said != 0] == _WORDS[field].index(value)  # 0: the answer says nothing of it
             return found
         case Accuracy():
             return _right(view, metric, payloads)
@@ -43,14 +45,10 @@ def per_second(view: View, on: str, *, in_time: bool) -> float | None:
 
 
 def _right(view: View, metric: Accuracy, payloads: tuple[Payload, ...]) -> np.ndarray:
-    numbers = {route: at for at, route in enumerate(view.record.routes)}
-    unlabelled, unseen = -3, -2
-    labels = np.array(
-        [unlabelled if label is None else numbers.get(label, unseen) for _, label in payloads] or [unlabelled]
-    )
-    label = labels[view.planned["payload"]] if payloads else np.full(len(view), unlabelled)
-    counts = view.is_answered & (label != unlabelled)
+    if not payloads:
+        return np.empty(0, bool)
+    right, counts = is_right(view, payloads)
     if metric.rung is not None:
-        counts &= view.sample["rung"] == RUNGS.index(metric.rung)
-    right: np.ndarray = (view.sample["route"] == label)[counts]
-    return right
+        counts = counts & (view.sample["rung"] == RUNGS.index(metric.rung))
+    found: np.ndarray = right[counts]
+    return found

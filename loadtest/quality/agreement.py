@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from loadtest.run import Repeat
     from loadtest.view import View
 
+# Of so many hits, among so many, at a confidence: between which shares the truth is.
+Limits = Callable[[float, float, float], tuple[float, float]]
 _NO_LABEL = -2
 
 
@@ -47,14 +50,14 @@ class Agreement:
     answers: Estimate  # of all answers; one that is not degraded is the reference's
 
 
-def agreement(seen: View, repeats: Iterable[Repeat], confidence: float = 0.95) -> Agreement:
+def agreement(seen: View, repeats: Iterable[Repeat], confidence: float = 0.95, limits: Limits = wilson) -> Agreement:
     """Agreement of the answers in `seen`, of whose repeats those without a reference are left out."""
     inside = set(seen.row.tolist())
     found = [each for each in repeats if each.same is not None and each.row in inside]
     tried, same = Counter(each.rung for each in found), Counter(each.rung for each in found if each.same)
     totals = np.bincount(seen.sample["rung"][is_degraded(seen)], minlength=len(RUNGS))
     rungs = {
-        rung: _share(same[rung], tried[rung], int(total), confidence)
+        rung: _share(same[rung], tried[rung], int(total), limits(same[rung], tried[rung], confidence))
         for rung, total in zip(RUNGS, totals, strict=True)
         if total
     }
@@ -66,13 +69,14 @@ def agreement(seen: View, repeats: Iterable[Repeat], confidence: float = 0.95) -
 
 def accuracy(seen: View, payloads: Sequence[Payload], confidence: float = 0.95) -> dict[str, Estimate]:
     """Of the answers of each rung whose right route is known, the share that has it."""
-    right, labelled = _right(seen, payloads)
+    right, labelled = is_right(seen, payloads)
     rung = seen.sample["rung"]
     found = {}
     for at, name in enumerate(RUNGS):
         mine = labelled & (rung == at)
         if count := int(mine.sum()):
-            found[name] = _share(int(right[mine].sum()), count, count, confidence)
+            hits = int(right[mine].sum())
+            found[name] = _share(hits, count, count, wilson(hits, count, confidence))
     return found
 
 
@@ -84,7 +88,7 @@ def regret(
     The interval is that of Agresti and Min (2005) for a difference of paired shares: half a count more in each cell.
     """
     position = {row: at for at, row in enumerate(seen.row.tolist())}
-    right, labelled = _right(seen, payloads)
+    right, labelled = is_right(seen, payloads)
     pairs: dict[str, list[int]] = {}
     for each in repeats:
         at = position.get(each.row)
@@ -95,22 +99,20 @@ def regret(
     return {rung: _difference(differences, confidence) for rung, differences in pairs.items()}
 
 
-def _right(seen: View, payloads: Sequence[Payload]) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each answer is right, and whether that can be said. bool, one entry a request."""
+def is_right(seen: View, payloads: Sequence[Payload]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each answer is right, and whether that can be said: it was read, and has a label. bool, one a request."""
     numbers = {name: number for number, name in enumerate(seen.record.routes)}
     # A label that no answer has ever had is wrong in all of them.
     expected = np.array(
         [_NO_LABEL if each.label is None else numbers.get(each.label, len(numbers)) for each in payloads]
     )
     wanted = expected[seen.planned["payload"]]
-    return seen.sample["route"] == wanted, seen.is_answered & (wanted != _NO_LABEL)
+    known = seen.is_answered & (seen.sample["rung"] != 0) & (wanted != _NO_LABEL)
+    return seen.sample["route"] == wanted, known
 
 
-def _share(hits: int, count: int, total: int, confidence: float) -> Estimate:
-    if not count:
-        return Estimate(math.nan, 0.0, 1.0, 0, total)
-    low, high = wilson(hits, count, confidence)
-    return Estimate(hits / count, low, high, count, total)
+def _share(hits: int, count: int, total: int, interval: tuple[float, float]) -> Estimate:
+    return Estimate(hits / count, *interval, count, total) if count else Estimate(math.nan, 0.0, 1.0, 0, total)
 
 
 def _weighted(strata: list[Estimate]) -> Estimate:

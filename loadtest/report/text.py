@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from loadtest.quantity import show_ns
-from loadtest.report.draw.evidence import gate_interval, gate_value
+from loadtest.report.draw.evidence import episode_words, gate_interval, gate_value
 from loadtest.report.draw.section import banner_words, books_line, headlines, workers_line
 from loadtest.report.draw.words import clock, count, percent, rate, time, time_or_dash
 
@@ -63,10 +63,9 @@ def tables(summary: Summary) -> list[Table]:
     )
     bands = tuple((each.name, count(each.total), percent(each.share)) for each in summary.ladder.bands)
     episodes = tuple(
-        (f"{each.trigger} {each.name}", clock(each.begin_ns), clock(each.end_ns), _after(each.degrade_ns),
-         _after(each.recover_ns))
+        (f"{each.trigger} {each.name}", clock(each.begin_ns), clock(each.end_ns), *episode_words(each))
         for each in summary.ladder.episodes
-    )  # fmt: skip
+    )
     failures = tuple((each.what, each.outcome, count(each.requests)) for each in summary.failures.classes)
     found = [
         Table(("gate", "on", "verdict", "value", "interval", "n", "why"), gates),
@@ -77,7 +76,3 @@ def tables(summary: Summary) -> list[Table]:
         Table(("without an answer", "outcome", "requests"), failures),
     ]
     return [each for each in found if each.rows]
-
-
-def _after(ns: int | None) -> str:
-    return "not" if ns is None else show_ns(ns) if ns else "at once"

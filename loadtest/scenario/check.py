@@ -13,11 +13,11 @@ from loadtest.distribution import Distribution, Sampling
 from loadtest.errors import ScenarioError
 from loadtest.fault.link import ProxyFault
 from loadtest.fault.timeline import timeline
-from loadtest.gate.expression import parse
+from loadtest.gate.expression import Accuracy, Agreement, Mix, Recovery, parse, show
 from loadtest.quantity import show_ns
 from loadtest.scenario.explain import explain
 from loadtest.scenario.fault import ServerFaults
-from loadtest.scenario.spec import ArrivalsSpec, FaultSpec, PhaseSpec, RateSpec, Scenario, TargetSpec
+from loadtest.scenario.spec import ArrivalsSpec, FaultSpec, GateSpec, PhaseSpec, RateSpec, Scenario, TargetSpec
 
 CRITICALITIES = ("critical-plus", "critical", "sheddable-plus", "sheddable")
 _ALL = "all"
@@ -26,6 +26,7 @@ _URL = re.compile(r"[!-~]+")
 _PATH = re.compile(r"/[!-~]*")
 _VALUE = re.compile(r"[\x20-\x7e\xa1-\xff\t]*")
 _MOST_STEPS, _MOST_WORDS = 1_000, 200
+_OF_ANSWERS = (Mix, Agreement, Accuracy, Recovery)
 _KEYS = {"server": ServerFaults, "proxy": ProxyFault}
 
 
@@ -44,8 +45,35 @@ def problems(scenario: Scenario, *, has_pid: bool = False) -> list[str]:
     ]
 
 
+def check_address(text: str) -> None:
+    """Raises: ScenarioError: it is not just scheme, host and port."""
+    try:
+        url = urlsplit(text)
+        host = url.hostname or ""
+        host.encode("idna")
+        is_address = url.scheme in {"http", "https"} and bool(host) and url.port != 0
+    except ValueError:
+        is_address = False
+    if not (is_address and _URL.fullmatch(text)):
+        raise ScenarioError(f"{text!r} is no address; write http://HOST:PORT")
+    if url.path not in {"", "/"} or url.query or url.fragment or url.username is not None:
+        raise ScenarioError(f"{text!r} has more than an address; the path belongs into target.path")
+
+
+def without_answers(gate: GateSpec) -> GateSpec | None:
+    """A gate without its conditions on what Takt's answers say, which `answers = "any"` does not read. None: no other.
+
+    Raises: ScenarioError: it is no gate.
+    """
+    conditions = parse(gate.expr)
+    kept = [each for each in conditions if not isinstance(each.metric, _OF_ANSWERS)]
+    if len(kept) == len(conditions):
+        return gate
+    return msgspec.structs.replace(gate, expr=" and ".join(show(each) for each in kept)) if kept else None
+
+
 def _target(target: TargetSpec) -> Iterator[str]:
-    yield from _url(target.url)
+    yield from _parsed("target.url", check_address, target.url)
     for key, path in (("path", target.path), ("ready", target.ready)):
         if not _PATH.fullmatch(path):
             yield f"target.{key}: {path!r} is no path; it begins with / and has no blanks"
@@ -56,18 +84,6 @@ def _target(target: TargetSpec) -> Iterator[str]:
     for name, value in target.headers.items():
         if not (_TOKEN.fullmatch(name) and _VALUE.fullmatch(value)):
             yield f"target.headers.{name}: is no HTTP header"
-
-
-def _url(text: str) -> Iterator[str]:
-    try:
-        url = urlsplit(text)
-        is_address = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:
-        is_address = False
-    if not (is_address and _URL.fullmatch(text)):
-        yield f"target.url: {text!r} is no address; write http://HOST:PORT"
-    elif url.path not in {"", "/"} or url.query or url.fragment or url.username is not None:
-        yield f"target.url: {text!r} has more than an address; the path belongs into target.path"
 
 
 def _texts(scenario: Scenario) -> Iterator[str]:
@@ -165,9 +181,15 @@ def _set(where: str, fault: FaultSpec) -> Iterator[str]:
 def _gates(scenario: Scenario) -> Iterator[str]:
     measured = [phase.name for phase in scenario.phases if phase.measure]
     for at, gate in enumerate(scenario.gates):
-        yield from _parsed(f"gates[{at}].expr", parse, gate.expr)
+        yield from _parsed(f"gates[{at}].expr", _readable if scenario.target.answers == "any" else parse, gate.expr)
         if gate.on not in {*measured, _ALL}:
             yield f"gates[{at}].on: {gate.on!r} is no measured phase; there are {', '.join(measured)}, and {_ALL}"
+
+
+def _readable(text: str) -> None:
+    for each in parse(text):
+        if isinstance(each.metric, _OF_ANSWERS):
+            raise ScenarioError(f"{show(each)!r} asks what only Takt's answers say, and target.answers is `any`")
 
 
 def _parsed(key: str, read: Callable[[str], object], text: str) -> Iterator[str]:

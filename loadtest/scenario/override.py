@@ -10,10 +10,10 @@ from loadtest.errors import ScenarioError
 from loadtest.quantity import Ns, decode_quantity, encode_quantity
 from loadtest.scenario.check import problems
 from loadtest.scenario.explain import explain
-from loadtest.scenario.spec import ArrivalsSpec, GateSpec, PhaseSpec, Scenario, TraceSpec
+from loadtest.scenario.spec import ArrivalsSpec, FaultSpec, GateSpec, PhaseSpec, Scenario, TraceSpec
 
 STEADY, WARMUP = "steady", "warmup"
-_TRACE = "trace:"
+TRACE = "trace:"
 
 
 class Overrides(TypedDict, total=False):
@@ -33,7 +33,8 @@ def with_overrides(scenario: Scenario, *, has_pid: bool = False, **given: Unpack
 
     Any of rate, arrivals and duration makes one phase, `steady`, of all that are measured; what is not given is that
     of the first of them. `warmup` replaces the phases that are not measured; without it they stay, at the new rate
-    if theirs was one number. Gates replace those of the file.
+    if theirs was one number. Gates replace those of the file; faults that would end after the phases that are replaced
+    are left out.
 
     Raises: ScenarioError: the scenario cannot be like that, e.g. because a gate is on a phase that is gone.
     """
@@ -41,12 +42,14 @@ def with_overrides(scenario: Scenario, *, has_pid: bool = False, **given: Unpack
     if (url := given.get("url")) is not None:
         target = msgspec.structs.replace(target, url=url)
     seed, gates = given.get("seed"), given.get("gates")
+    phases = _phases(scenario.phases, given)
     changed = msgspec.structs.replace(
         scenario,
         target=target,
         seed=scenario.seed if seed is None else seed,
         gates=scenario.gates if gates is None else list(gates),
-        phases=_phases(scenario.phases, given),
+        phases=phases,
+        faults=scenario.faults if phases == scenario.phases else _within(scenario.faults, phases),
     )
     where = f"{scenario.name}, as the command line changes it"
     raw = msgspec.to_builtins(changed, enc_hook=encode_quantity)
@@ -73,11 +76,16 @@ def _phases(phases: list[PhaseSpec], given: Overrides) -> list[PhaseSpec]:
     return [*_warmup(measured[0], warmup), *measured]
 
 
+def _within(faults: list[FaultSpec], phases: list[PhaseSpec]) -> list[FaultSpec]:
+    run_ns = sum(phase.for_ for phase in phases)
+    return [fault for fault in faults if fault.at + fault.for_ <= run_ns]
+
+
 def _steady(first: PhaseSpec, given: Overrides) -> PhaseSpec:
     text, rate, duration = given.get("arrivals"), given.get("rate"), given.get("duration")
     arrivals, own_rate = first.arrivals, first.rate
-    if text is not None and text.startswith(_TRACE):
-        arrivals, own_rate = ArrivalsSpec(trace=TraceSpec(file=text.removeprefix(_TRACE))), None
+    if text is not None and text.startswith(TRACE):
+        arrivals, own_rate = ArrivalsSpec(trace=TraceSpec(file=text.removeprefix(TRACE))), None
     elif text is not None:
         arrivals = text
     elif rate is not None and not isinstance(arrivals, str):

@@ -13,7 +13,6 @@ import yaml
 
 from loadtest.errors import ScenarioError
 from loadtest.quantity import decode_quantity
-from loadtest.scenario.check import problems
 from loadtest.scenario.explain import explain
 from loadtest.scenario.shipped import shipped, shipped_path
 from loadtest.scenario.spec import ArrivalsSpec, Scenario
@@ -22,23 +21,12 @@ _TOML, _YAML = (".toml",), (".yaml", ".yml")
 _MOST_BYTES = 1_000_000
 
 
-def read_scenario(source: str | Path, *, has_pid: bool = False) -> Scenario:
+def parse_scenario(source: str | Path) -> Scenario:
     """A file, or one that comes with Takt by its name (`steady`). Its paths are then relative to the current directory.
 
-    Args:
-        has_pid: the command line names the server's process, so a scenario that freezes it need not start it.
+    Keys and types are checked; what they mean is check.py's business.
     Raises: ScenarioError: naming the file, the key and what is allowed.
     """
-    scenario = parse_scenario(source)
-    found = problems(scenario, has_pid=has_pid)
-    if found:
-        more = f" (and {len(found) - 1} more; `takt loadtest validate {source}` lists them)" if found[1:] else ""
-        raise ScenarioError(f"{source}: {found[0]}{more}")
-    return scenario
-
-
-def parse_scenario(source: str | Path) -> Scenario:
-    """The same with keys and types checked, but not yet what they mean. Raises: ScenarioError."""
     path = _find(source)
     raw = _load(path)
     for key, number in _numbers(raw, ""):

@@ -19,7 +19,7 @@ from loadtest.engine.session import SessionEngine
 from loadtest.errors import Unreachable
 from loadtest.record import Recorder
 from loadtest.request import Requests
-from loadtest.sample import BAD_ANSWER, BAD_HTTP, GAVE_UP, NEVER, NOTHING, RESET, RUNGS, empty
+from loadtest.sample import BAD_ANSWER, BAD_HTTP, GAVE_UP, NEVER, NOTHING, REFUSED, RESET, RUNGS, empty
 from loadtest.scenario.spec import TargetSpec
 from tests.fabricated import MS, S, fabricate, scenario
 
@@ -297,7 +297,7 @@ def test_nobody_there_is_told_at_once(kind: type[Engine], tmp_path: Path) -> Non
     uvloop.run(main())
 
 
-def test_when_the_server_is_gone_requests_stay_unsent(setup: Setup) -> None:
+def test_when_the_server_is_gone_requests_are_refused(setup: Setup) -> None:
     async def main() -> None:
         async with setup.bench(answer, timeout_s=1.5) as bench:
             bench.engine.send(0)
@@ -307,7 +307,7 @@ def test_when_the_server_is_gone_requests_stay_unsent(setup: Setup) -> None:
             for row in (1, 2, 3):
                 bench.engine.send(row)
             await bench.ended()
-            assert bench.samples["status"][:4].tolist() == [200, NOTHING, NOTHING, NOTHING]
+            assert bench.samples["status"][:4].tolist() == [200, REFUSED, REFUSED, REFUSED]
             assert (bench.samples["sent_ns"][1:4] == NEVER).all()
             assert (bench.samples["paced_ns"][1:4] != NEVER).all()
 

@@ -298,3 +298,17 @@ def test_a_stage_puts_a_proxy_before_the_server_and_mends_it_when_told_to_stop(e
 def test_a_stage_needs_to_know_whom_to_freeze(echo: RunningEcho) -> None:
     with pytest.raises(ScenarioError, match=r"target\.start"):
         Stage(scenario(target=TargetSpec(url=echo.url), faults=[_fault(0, 1, "sigstop")]))
+
+
+def test_a_stage_that_is_cancelled_leaves_nothing_broken(echo: RunningEcho) -> None:
+    of = scenario(target=TargetSpec(url=echo.url, answers="any"), faults=[_fault(0, 60, "sigstop")])
+
+    async def main() -> None:
+        async with Stage(of, echo.pid) as stage:
+            playing = asyncio.create_task(stage.play(SystemClock(), time.monotonic_ns(), asyncio.Event()))
+            await asyncio.sleep(0.2)
+            playing.cancel()
+            await asyncio.wait({playing})
+            await _took_s(echo.url, timeout_s=5)
+
+    asyncio.run(main())

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from loadtest.conductor import Options, conduct
 from loadtest.echo.process import RunningEcho, start_echo
 from loadtest.echo.settings import EchoSettings
-from loadtest.errors import Unreachable
+from loadtest.errors import Interrupted, Unreachable
 from loadtest.health import check
 from loadtest.quantity import Ns
 from loadtest.run import Run, open_run
-from loadtest.scenario.spec import FaultSpec, PhaseSpec, Scenario, TargetSpec, ValiditySpec
-from loadtest.view import quantile_ns, view
+from loadtest.scenario.spec import PhaseSpec, QualitySpec, Scenario, TargetSpec, ValiditySpec
+from loadtest.view import view
 
 pytestmark = pytest.mark.integration
-MS, S = 1_000_000, 1_000_000_000
+S = 1_000_000_000
 # These machines stall by themselves; what is asked here is not whether the generator kept to its schedule.
 TOLERANT = ValiditySpec(lag_p99=Ns(2 * S), send_rate=0.0, max_generator_cpu=1.0)
 
@@ -57,31 +59,17 @@ def assert_nothing_is_lost(run: Run) -> None:
 
 @pytest.mark.parametrize("procs", [1, 3])
 def test_a_quiet_run_is_answered_whole(echo: RunningEcho, tmp_path: Path, procs: int) -> None:
-    run = perform(scenario(echo.url), tmp_path / "run", procs=procs)
+    run = perform(scenario(echo.url, seconds=1), tmp_path / "run", procs=procs)
     assert view(run).counts()["unfinished"] == view(run).counts()["unsent"] == view(run).counts()["error"] == 0
     assert run.record.status == "complete"
     assert len(run.record.workers) == procs
 
 
-def test_a_frozen_server_is_seen_in_full(echo: RunningEcho, tmp_path: Path) -> None:
-    """Of requests at a constant rate during T, with a freeze of S, a share (S - x) / T is slower than x.
-
-    So p99 = S - 0.01 T. A tool that waits for answers before it sends would report a handful of slow ones.
-    """
-    freeze = FaultSpec(at=Ns(S), for_=Ns(S), kind="sigstop")
-    run = perform(scenario(echo.url, seconds=6, faults=[freeze]), tmp_path / "run", pid=echo.pid)
-    seen = view(run)
-    [fault] = run.record.faults
-    frozen_ns = fault.end_ns - fault.begin_ns
-    latency_ns = seen.latency_ns
-    # The server's own millisecond, and what the machine adds to working off the backlog.
-    assert quantile_ns(latency_ns, 0.99) == pytest.approx(frozen_ns - 0.01 * 6 * S, rel=0.15)
-    assert quantile_ns(latency_ns, 0.5) < 0.3 * frozen_ns
-
-
 def test_a_server_that_dies_loses_no_request(echo: RunningEcho, tmp_path: Path) -> None:
+    target = TargetSpec(url=echo.url, answers="any", connections=16, timeout=Ns(S))
+
     async def main() -> Run:
-        running = asyncio.create_task(conduct(scenario(echo.url, seconds=3), Options(out=tmp_path / "run")))
+        running = asyncio.create_task(conduct(scenario(echo.url, target=target), Options(out=tmp_path / "run")))
         await wait_until_sent(tmp_path / "run", 200)
         os.kill(echo.pid, signal.SIGKILL)
         return await running
@@ -91,7 +79,7 @@ def test_a_server_that_dies_loses_no_request(echo: RunningEcho, tmp_path: Path) 
     counts = view(run).counts()
     assert run.record.status == "complete"
     assert counts["ok"] >= 100
-    assert counts["unsent"] + counts["error"] >= 200  # of 600, the rest had nobody to go to
+    assert counts["error"] >= 50  # of 400: the rest had nobody to go to
 
 
 async def wait_until_sent(path: Path, count: int) -> None:
@@ -106,7 +94,7 @@ async def wait_until_sent(path: Path, count: int) -> None:
 
 def test_a_worker_that_is_killed_keeps_what_it_wrote(echo: RunningEcho, tmp_path: Path) -> None:
     async def main() -> Run:
-        running = asyncio.create_task(conduct(scenario(echo.url, seconds=3), Options(out=tmp_path / "run", procs=2)))
+        running = asyncio.create_task(conduct(scenario(echo.url), Options(out=tmp_path / "run", procs=2)))
         await wait_until_sent(tmp_path / "run", 200)
         killing = await asyncio.create_subprocess_exec("pkill", "-9", "-f", f"loadtest.worker {tmp_path / 'run'} 1 ")
         assert await killing.wait() == 0
@@ -119,13 +107,15 @@ def test_a_worker_that_is_killed_keeps_what_it_wrote(echo: RunningEcho, tmp_path
     assert not found.valid
     assert any("worker 1 was killed" in reason for reason in found.reasons)
     counts = view(run).counts()
-    assert counts["ok"] >= 300
+    assert counts["ok"] >= 200
     assert counts["unsent"] > 0
 
 
 def test_nobody_there_is_told(tmp_path: Path) -> None:
+    """And the same directory will do, once somebody is."""
     with pytest.raises(Unreachable, match="could not be opened"):
         perform(scenario("http://127.0.0.1:9"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 class Cli:
@@ -171,7 +161,7 @@ validity = {{ lag_p99 = "2s", send_rate = 0.0, max_generator_cpu = 1.0 }}
         ("p50 <= 100us", (), 1, "FAIL"),
         ("attainment(5s) >= 0.9999", (), 3, "INCONCLUSIVE"),
         ("attainment(5s) >= maybe", (), 2, "attainment(5s) >= maybe"),
-        ("attainment(5s) >= 0.5", ("--rate", "-1"), 2, "rate"),
+        ("attainment(5s) >= 0.5", ("--rate", "-1"), 2, "--rate: "),
     ],
 )
 def test_the_exit_code_says_what_the_gates_say(
@@ -180,6 +170,7 @@ def test_the_exit_code_says_what_the_gates_say(
     found, out, err = Cli(tmp_path).run(toml(echo.url, gate=gate), *arguments)
     assert found == code, out + err
     assert told in out + err
+    assert (f"run: {tmp_path / 'run'}" in err) == (code != 2)
 
 
 def test_a_generator_that_was_late_makes_the_run_invalid(echo: RunningEcho, tmp_path: Path) -> None:
@@ -209,3 +200,39 @@ def test_ctrl_c_leaves_a_report_of_what_there_is(echo: RunningEcho, tmp_path: Pa
     assert run.record.status == "interrupted"
     assert view(run).counts()["unsent"] >= 15_000
     assert "interrupted" in (cli.out / "report.html").read_text().lower()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_that_was_started_is_stopped_whatever_ends_us(tmp_path: Path, number: signal.Signals) -> None:
+    """It is never ready, so this is before the run. It leads a group of its own: no signal to ours reaches it."""
+    noted = tmp_path / "pid"
+    program = f"import os, time; open({str(noted)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    cli = Cli(tmp_path)
+    with cli.start(toml("http://127.0.0.1:9"), "--start", shlex.join([sys.executable, "-c", program])) as process:
+        while not (noted.exists() and noted.read_text()):
+            assert process.poll() is None
+            asyncio.run(asyncio.sleep(0.02))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted; nothing was measured" in err
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(noted.read_text()), 0)
+    assert not cli.out.exists()
+
+
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run])
+def test_who_is_interrupted_while_answers_are_asked_for_again_keeps_the_run(
+    echo: RunningEcho, tmp_path: Path, runner: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("loadtest.conductor.replay", never)
+    before = signal.getsignal(signal.SIGINT)
+    made = scenario(echo.url, seconds=0.3, quality=QualitySpec(replay=1))
+    with pytest.raises(Interrupted, match="takt loadtest report"):
+        runner(conduct(made, Options(out=tmp_path / "run")))
+    assert open_run(tmp_path / "run").record.status == "complete"
+    assert signal.getsignal(signal.SIGINT) is before

@@ -19,7 +19,7 @@ schema = "loadtest/1"
 name = "small"
 target = { answers = "any" }
 validity = { lag_p99 = "2s", send_rate = 0.0, max_generator_cpu = 1.0 }
-phases = [{ name = "steady", rate = 50, for = "1s" }]
+phases = [{ name = "steady", arrivals = "constant", rate = 200, for = "1s" }]
 """
 
 
@@ -36,8 +36,8 @@ def loadtest(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_queue_that_serves_two_hundred_a_second_is_bracketed(scenario: Path, tmp_path: Path) -> None:
-    """Service takes 5 ms, one at a time: nothing above 200/s holds any limit for long, and 40/s holds a wide one."""
-    words = ["--slo", "p90 <= 200ms", "--from", "40", "--to", "640", "--precision", "100%", "--step", "2s"]
+    """Service takes 5 ms, one at a time: 320/s is over a second behind after two, and 40/s holds half a second."""
+    words = ["--slo", "p90 <= 500ms", "--from", "40", "--to", "640", "--precision", "100%", "--step", "2s"]
     with start_echo(EchoSettings(delay="5ms", serial=True)) as echo:
         done = loadtest(
             "search", scenario, "--target", echo.url, *words, "--confirm", "2s", "--cooldown", "200ms",
@@ -53,8 +53,9 @@ def test_a_queue_that_serves_two_hundred_a_second_is_bracketed(scenario: Path, t
 
 
 def test_two_servers_are_compared_by_turns(scenario: Path, tmp_path: Path) -> None:
+    """Twenty times as slow, and with 800 requests a side more than a verdict of the median takes."""
     with start_echo(EchoSettings(delay="5ms")) as old, start_echo(EchoSettings(delay="100ms")) as new:
-        done = loadtest("compare", old.url, new.url, "--scenario", scenario, "--repeat", "3", "--out", tmp_path / "out")
+        done = loadtest("compare", old.url, new.url, "--scenario", scenario, "--repeat", "4", "--out", tmp_path / "out")
         assert done.returncode == 1, done.stdout + done.stderr
     assert "verdict: worse" in done.stdout
     again = loadtest("compare", tmp_path / "out" / "base", tmp_path / "out" / "new", "--json")

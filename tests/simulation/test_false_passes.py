@@ -18,7 +18,7 @@ from loadtest.statistics.binomial import at_least
 from loadtest.statistics.early_stopping import decide
 from loadtest.statistics.effective import effective
 
-TRIALS = min(10_000, 40 * int(os.environ.get("TAKT_SEEDS", "50")))
+TRIALS = min(10_000, 20 * int(os.environ.get("TAKT_SEEDS", "50")))
 AT_ONCE = 500
 CONFIDENCE = 0.99
 # A true rate gives more than is allowed in one test of 10,000.

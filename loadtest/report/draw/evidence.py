@@ -11,11 +11,12 @@ from loadtest.report.draw.curve import draw_attainment, draw_percentiles
 from loadtest.report.draw.section import Section
 from loadtest.report.draw.table import Cell, Code, Mark, Number, Why, draw_table, side_by_side
 from loadtest.report.draw.timeline import draw_heat, draw_mix
-from loadtest.report.draw.words import clock, count, counted, interval, percent, rate, time, time_or_dash
+from loadtest.report.draw.words import NONE, clock, count, counted, interval, percent, rate, time, time_or_dash
 
 if TYPE_CHECKING:
     from loadtest.gate.judge import GateResult
     from loadtest.report.section.agreement import Share
+    from loadtest.report.section.ladder import Episode
     from loadtest.report.summary import Summary
 
 MARKS = {"pass": "pass", "fail": "fail", "inconclusive": "open"}
@@ -142,13 +143,12 @@ def attainment(summary: Summary) -> Section:
 def ladder(summary: Summary) -> Section:
     told = summary.ladder
     bands = [(band.name, Number(count(band.total)), Number(percent(band.share))) for band in told.bands]
-    episodes = [
+    episodes: list[tuple[Cell, ...]] = [
         (
             f"{each.trigger}: {each.name}",
             Number(clock(each.begin_ns)),
             Number(clock(each.end_ns)),
-            Number("it did not" if each.degrade_ns is None else show_ns(each.degrade_ns)),
-            Number(_recovery(each.degrade_ns, each.recover_ns)),
+            *(Number(words) for words in episode_words(each)),
             Number(percent(each.full_share, 1)),
         )
         for each in told.episodes
@@ -158,8 +158,13 @@ def ladder(summary: Summary) -> Section:
     return Section(
         "ladder",
         "Which rung answered",
-        f"{percent(told.full_share)} of the measured requests were answered undegraded. Flapping, full quality that"
-        f" came back for less than 10 s: {told.flaps_total} times. Times are exact to a second.",
+        (
+            "The answers do not say by whom they are; “full” is answered, whatever the quality."
+            if told.full_share is None
+            else f"{percent(told.full_share)} of the measured requests were answered undegraded."
+        )
+        + f" Flapping, full quality that came back for less than 10 s: {told.flaps_total} times. Times are exact to a"
+        " second.",
         f'<div class="plots">{draw_mix(told)}<div>'
         + draw_table("Who answered, warm-up included", ("by", "requests", "share"), bands)
         + "</div></div>"
@@ -174,14 +179,22 @@ def ladder(summary: Summary) -> Section:
     )
 
 
-def _recovery(degrade_ns: int | None, recover_ns: int | None) -> str:
-    if degrade_ns is None:
-        return "–"
-    return "not" if recover_ns is None else show_ns(recover_ns) if recover_ns else "at once"
+def episode_words(each: Episode) -> tuple[str, str]:
+    """After which time quality was lost, and after which it was back."""
+    if each.degrade_ns is None:
+        return "not degraded", NONE
+    return _after(each.degrade_ns), "never" if each.recover_ns is None else _after(each.recover_ns)
 
 
-def quality(summary: Summary) -> Section:
+def _after(ns: int) -> str:
+    return show_ns(ns) if ns else "at once"
+
+
+def quality(summary: Summary) -> Section | None:
+    """None: the answers say nothing of it."""
     told = summary.quality
+    if summary.ladder.full_share is None:
+        return None
     rows = [
         (
             each.rung,

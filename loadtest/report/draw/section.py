@@ -36,11 +36,11 @@ def banner_words(summary: Summary) -> list[str]:
     if summary.verdict == "invalid":
         lines.append("The numbers of this run do not tell about the server.")
     if summary.verdict == "interrupted":
-        lines.append("The run was interrupted; what was not sent counts as a miss.")
+        lines.append("The run was interrupted, so no gate was judged; what was not sent by then is unsent.")
     if summary.origin.status in {"planned", "aborted"}:
         lines.append("The run was ended from outside before it was over.")
     lines += [_sentence(reason) for reason in summary.validity.reasons]
-    if summary.verdict == "invalid":
+    if summary.verdict in {"invalid", "interrupted"}:
         return lines
     if not summary.gates:
         lines.append("No gate was asked for, so nothing was held or broken.")
@@ -68,7 +68,7 @@ def headlines(summary: Summary) -> list[tuple[str, str]]:
         (time(quantiles[0.99].intended_ns), f"p99{_unanswered(summary)}{_sent(quantiles[0.99])}"),
         (rate(throughput.goodput_per_s), f"in time, of {rate(throughput.scheduled_per_s)} scheduled"),
     ]
-    if any(each.rung != "not told" for each in quality.rungs):
+    if summary.ladder.full_share is not None:
         found += [
             (rate(adjusted), "in time x agreement" + (" (not known: no replay)" if adjusted is None else "")),
             (percent(summary.ladder.full_share), "answered at full quality"),

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from loadtest.quality.agreement import Estimate, accuracy, agreement, regret
-from loadtest.report.section.ladder import is_full
+from loadtest.report.section.ladder import is_full, tells_rungs
 from loadtest.report.section.part import Part, share_of
 from loadtest.run import Run
 from loadtest.sample import REASONS, RUNGS
@@ -56,8 +56,9 @@ class Pair(Part, frozen=True, kw_only=True):
 class Quality(Part, frozen=True, kw_only=True):
     """`degraded`: agreement of degraded answers, rungs weighed as in the run; `answers`: of all answers.
 
-    `adjusted_goodput_per_s`: in-time answers a second, degraded ones weighed with their rung's agreement; null: a
-    rung's degraded answers were not repeated, so nobody knows. `without_reference`: repeats that tell nothing.
+    `adjusted_goodput_per_s`: in-time answers a second, degraded ones weighed with their rung's agreement; null: nobody
+    knows, as a rung's degraded answers were not repeated, or no answer says of which rung it is. `without_reference`:
+    repeats that tell nothing.
     """
 
     rungs: tuple[RungQuality, ...]
@@ -81,7 +82,7 @@ def tell_quality(run: Run, measured: View, seconds: float) -> Quality:
         rungs=rungs,
         degraded=_share(agreed.degraded),
         answers=_share(agreed.answers) if agreed.degraded.count else None,
-        adjusted_goodput_per_s=_adjusted(rungs, seconds),
+        adjusted_goodput_per_s=_adjusted(rungs, seconds) if tells_rungs(measured) else None,
         without_reference=sum(each.same is None for each in repeats),
         pairs=_pairs(run, measured),
     )

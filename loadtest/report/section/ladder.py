@@ -52,7 +52,7 @@ class Episode(Part, frozen=True, kw_only=True):
 
     `degrade_ns`: from its begin until the first second in which fewer than 95 % of the requests due were answered
     undegraded; null: it never came to that. `recover_ns`: from its end until that share stays above up to the next
-    fault or phase; null: it did not.
+    fault or phase; null: it did not, or was never lost.
     """
 
     trigger: Literal["fault", "phase"]
@@ -65,7 +65,10 @@ class Episode(Part, frozen=True, kw_only=True):
 
 
 class Ladder(Part, frozen=True, kw_only=True):
-    """The whole run, warm-up included. `flaps_total`: returns to full quality that held for less than 10 s."""
+    """The whole run, warm-up included. `flaps_total`: returns to full quality that held for less than 10 s.
+
+    `full_share`: of the measured requests, those answered undegraded; null: no answer says by whom it is.
+    """
 
     window_ns: int
     end_ns: int
@@ -87,6 +90,14 @@ def is_full(view: View) -> np.ndarray:
     """Answered with nothing given up. bool."""
     full: np.ndarray = view.is_answered & ~is_degraded(view)
     return full
+
+
+def tells_rungs(view: View) -> bool:
+    """Whether any answer says which rung it is of: those of servers other than Takt don't, nor those that are not read.
+
+    Without that `is_full` means answered, and nothing is known of quality.
+    """
+    return bool((view.is_answered & (view.sample["rung"] != 0)).any())
 
 
 def tell_ladder(whole: View, measured: View) -> Ladder:
@@ -112,7 +123,7 @@ def tell_ladder(whole: View, measured: View) -> Ladder:
             )
             for each in record.faults
         ),
-        full_share=share_of(int(is_full(measured).sum()), len(measured)),
+        full_share=share_of(int(is_full(measured).sum()), len(measured)) if tells_rungs(measured) else None,
         turns=turns[:_MOST_TURNS],
         turns_total=len(turns),
         flaps_total=_flaps(seconds),

@@ -8,9 +8,12 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from loadtest.answer import Answer, AnswerBudget
+from loadtest.crew import Alone
 from loadtest.engine.inproc import InprocEngine, TargetRefused
+from loadtest.errors import Unreachable
 from loadtest.pacer import Pacer
 from loadtest.quantity import MS, S
 from loadtest.record import Recorder
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
     from typing import Any
-
-    import pytest
 
 ANSWER = Answer(
     "small", "overload", "cards", "", "model", f"{7:016x}{9:016x}", AnswerBudget(3.5, {"infer": 3.0, "queue": 0.5})
@@ -189,3 +190,21 @@ def test_a_generator_that_comes_too_late_gives_up_before_it_began(tmp_path: Path
         await engine.close()
 
     run(main, loop)
+
+
+def test_what_did_not_open_can_be_closed(tmp_path: Path) -> None:
+    """Or the reason why it did not would be lost."""
+
+    class Absent(Fake):
+        async def open(self) -> None:
+            raise Unreachable("no model")
+
+    async def main(_: VirtualLoop) -> None:
+        crew = Alone(fabricate(tmp_path / "run", [MS]), target)
+        with pytest.raises(Unreachable, match="no model"):
+            await crew.ready()
+        await crew.close()
+
+    target = Absent()
+    run(main)
+    assert target.states == ["closed"]

@@ -7,13 +7,14 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from loadtest.command import arguments
 from loadtest.command.compare import one_of, order, run, runs_in
 from loadtest.errors import FAILED, INCONCLUSIVE, INVALID, PASSED, LoadtestError
-from loadtest.run import WorkerHealth
+from loadtest.run import WorkerHealth, open_run, save
 from loadtest.scenario.spec import TargetSpec
 from tests.fabricated import fabricate, scenario
 
@@ -102,7 +103,7 @@ def test_directories_of_runs_are_paired_by_name(make: Make, capsys: pytest.Captu
         (("http://a", "runs/b"), "not one of each"),
         (("http://a", "http://b"), "--scenario"),
         (("http://a", "http://b", "--scenario", "steady", "--repeat", "0"), "--repeat"),
-        (("runs/a", "runs/b", "--tolerance", "none"), "none"),
+        (("runs/a", "runs/b", "--tolerance", "none"), "--tolerance: .none"),
         (("runs/a", "runs/b", "--tolerance", "100%"), "--tolerance"),
         (("runs/a", "runs/b"), "runs/a"),
     ],
@@ -132,6 +133,21 @@ def test_history_judges_the_newest(make: Make, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     assert compare("--history", *old, *slow) == FAILED
     assert "worse" in capsys.readouterr().out
+
+
+def test_a_history_leaves_out_what_is_no_complete_run(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = [make(f"{at}", seed=at, started_at=f"2026-01-{at:02}T00:00:00+00:00") for at in range(1, 8)]
+    (tmp_path / "search").mkdir()
+    cut = make("cut", slower=9, started_at="2026-02-01T00:00:00+00:00")
+    save(Path(cut), msgspec.structs.replace(open_run(Path(cut)).record, status="interrupted"))
+    assert compare("--history", *old, str(tmp_path / "search"), cut, cut) == PASSED
+    told = capsys.readouterr().err
+    assert "search: holds no run" in told
+    assert "cut: it is interrupted" in told
+    with pytest.raises(LoadtestError, match="none of them"):
+        compare("--history", cut)
 
 
 def test_a_short_history_proves_nothing(make: Make, capsys: pytest.CaptureFixture[str]) -> None:

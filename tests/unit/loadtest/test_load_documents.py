@@ -21,7 +21,8 @@ from loadtest.gate.expression import METRICS, gate_of
 from loadtest.gate.judge import judge
 from loadtest.report.page import render
 from loadtest.report.summary import summarise
-from loadtest.scenario.read import read_scenario
+from loadtest.scenario.check import problems
+from loadtest.scenario.read import parse_scenario
 from loadtest.scenario.shipped import UTTERANCES, shipped
 from loadtest.scenario.spec import GateSpec, Scenario
 from loadtest.view import OUTCOMES, view
@@ -63,7 +64,9 @@ def scenario_in(page: str, language: str, folder: Path) -> Scenario:
     shutil.copy(UTTERANCES, folder / "utterances.csv")
     file = folder / f"example.{language}"
     file.write_text(block, encoding="utf-8")
-    return read_scenario(file, has_pid=True)
+    scenario = parse_scenario(file)
+    assert problems(scenario, has_pid=True) == []
+    return scenario
 
 
 def test_the_example_is_the_same_scenario_in_both_languages(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from loadtest.errors import ScenarioError
 from loadtest.gate.judge import GateResult, judge, overall
 from loadtest.payload import Payload
-from loadtest.run import PhaseRecord, Repeat, Run
+from loadtest.run import PhaseRecord, Repeat, Run, open_run
 from loadtest.sample import NEVER
 from loadtest.scenario.spec import GateSpec
 from loadtest.view import view
@@ -19,9 +19,9 @@ from tests.fabricated import MS, S, fabricate
 FAST, SLOW = 5 * MS, 80 * MS
 
 
-def verdict(run: Run, expr: str, *, on: str = "all", confidence: float = 0.99, looks: int = 1) -> GateResult:
+def verdict(run: Run, expr: str, *, on: str = "all", confidence: float = 0.99) -> GateResult:
     gates = [GateSpec(expr=expr, on=on, confidence=confidence)]
-    (result,) = judge(view(run), gates, payloads=run.payloads, looks=looks)
+    (result,) = judge(view(run), gates, payloads=run.payloads)
     return result
 
 
@@ -112,10 +112,11 @@ def test_a_server_that_breaks_down_halfway_fails(tmp_path: Path) -> None:
 
 
 def test_looks_share_the_confidence(tmp_path: Path) -> None:
-    run = fabricate(tmp_path, latencies(459, 0))
-    assert verdict(run, "p99 <= 50ms", looks=3).verdict == "inconclusive"
-    assert verdict(run, "p99 <= 50ms", looks=3).needed == 568  # ln(0.01 / 3) / ln(0.99) = 567.5
-    assert verdict(run, "p99 <= 50ms", confidence=0.95).needed == 299
+    run = fabricate(tmp_path / "looks", latencies(459, 0), looks=3)
+    assert verdict(run, "p99 <= 50ms").verdict == "inconclusive"
+    assert verdict(run, "p99 <= 50ms").needed == 568  # ln(0.01 / 3) / ln(0.99) = 567.5
+    once = fabricate(tmp_path / "once", latencies(459, 0))
+    assert verdict(once, "p99 <= 50ms", confidence=0.95).needed == 299
 
 
 def test_rates_are_of_all_that_was_scheduled(tmp_path: Path) -> None:
@@ -177,6 +178,40 @@ def test_agreement_is_weighted_back_to_the_mix_of_the_run(tmp_path: Path) -> Non
     assert verdict(run, "agreement(rules) >= 0.9").verdict == "inconclusive"
 
 
+def test_a_limit_that_is_true_is_seldom_refuted_by_few_repeats(tmp_path: Path) -> None:
+    """999 of 1,000 agree, 200 are asked again: one that differs is no proof against 99.9 %, nor are two."""
+    run = fabricate(
+        tmp_path,
+        latencies(1_000, 0),
+        rung="small",
+        degraded="overload",
+        repeats=tuple(asked_again("small", 200, 198, 0)),
+    )
+    assert verdict(run, "agreement(large) >= 0.999").verdict == "inconclusive"
+
+
+def test_who_tells_no_rung_agrees_with_nobody(tmp_path: Path) -> None:
+    untold = fabricate(tmp_path / "any", latencies(10, 0), rung="", degraded="")
+    refused = fabricate(tmp_path / "refused", latencies(10, 0), status=503)
+    for run in (untold, refused):
+        assert verdict(run, "agreement(large) >= 0.9").verdict == "inconclusive"
+
+
+def test_a_recovery_says_how_long_it_took_or_that_there_was_none(tmp_path: Path) -> None:
+    back = fabricate(tmp_path / "back", latencies(1_000, 0), rung=["small"] * 300 + ["large"] * 700)
+    assert "from 3.00 s on" in verdict(back, "recovery() <= 1s").why
+    gone = fabricate(tmp_path / "gone", latencies(1_000, 0), rung="small")
+    assert verdict(gone, "recovery() <= 1s").why.startswith("it never came back to 95 %")
+
+
+def test_a_proof_from_a_few_seconds_says_so(tmp_path: Path) -> None:
+    """459 requests without a miss prove a p99, in half a second too: of a stall every ten seconds they cannot tell."""
+    short = verdict(fabricate(tmp_path / "short", latencies(500, 0), rate=1_000), "p99 <= 50ms")
+    assert (short.verdict, short.why.endswith("rarer stalls are not ruled out")) == ("pass", True)
+    long = verdict(fabricate(tmp_path / "long", latencies(500, 0), rate=10), "p99 <= 50ms")
+    assert (long.verdict, "not ruled out" in long.why) == ("pass", False)
+
+
 def test_where_no_answer_was_degraded_all_agree(tmp_path: Path) -> None:
     assert verdict(fabricate(tmp_path / "full", latencies(10, 0)), "agreement(large) >= 0.9").verdict == "pass"
     unknown = fabricate(tmp_path / "unknown", latencies(10, 0), rung="small", degraded="budget")
@@ -191,6 +226,14 @@ def test_accuracy_is_of_answers_with_a_label(tmp_path: Path) -> None:
     assert (every.n, every.misses, every.verdict) == (30, 20, "fail")
     assert (large.n, large.value) == (10, 1)
     assert judge(view(run), gates)[0].verdict == "inconclusive"
+
+
+def test_who_is_not_read_is_neither_right_nor_wrong_and_of_no_rung(tmp_path: Path) -> None:
+    run = fabricate(tmp_path, latencies(1_000, 0), rung="", degraded="")
+    run = open_run(run.path, writable=True)
+    run.samples["route"] = NEVER
+    for expr in ("accuracy() >= 0.9", "share(rung=large) >= 0.9", "share(degraded=none) >= 0.9"):
+        assert (verdict(run, expr).verdict, verdict(run, expr).n) == ("inconclusive", 0)
 
 
 def test_who_got_no_answer_is_neither_right_nor_wrong(tmp_path: Path) -> None:

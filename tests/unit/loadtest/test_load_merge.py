@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from loadtest.health import check
 from loadtest.merge import merge
 from loadtest.report.section.flow import tell_throughput
 from loadtest.report.section.latency import tell_latency
-from loadtest.run import FaultRecord, PhaseRecord, Repeat, Run, WorkerHealth
+from loadtest.run import FaultRecord, PhaseRecord, Repeat, Run, WorkerHealth, open_run, with_looks
 from loadtest.sample import NEVER
 from loadtest.view import view
 from tests.fabricated import MS, S, fabricate, scenario
@@ -79,6 +80,26 @@ def test_successive_looks_keep_their_rate(tmp_path: Path) -> None:
     assert check(whole, seen).send_rate == 1
     (group,) = [each for each in tell_latency(seen, seen.on("all")).groups if each.by == "phase"]
     assert (group.name, group.scheduled, group.per_second) == ("steady", 1_500, 100)
+
+
+def test_a_merged_run_is_as_strict_as_its_looks(tmp_path: Path) -> None:
+    machines = [part(tmp_path, f"machine{i}", wall_ns=i * S) for i in range(2)]
+    assert merge(machines, tmp_path / "at once").record.looks == 1
+    again = part(tmp_path, "again", wall_ns=3_600 * S)
+    assert merge([machines[0], again], tmp_path / "one after the other").record.looks == 2
+    planned = with_looks(part(tmp_path, "planned", wall_ns=S), 3)
+    assert open_run(planned.path).record.looks == 3
+    assert merge([machines[0], planned], tmp_path / "mixed").record.looks == 3
+
+
+def test_a_merge_that_is_cut_short_is_no_complete_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("loadtest.merge._samples", full)
+    with pytest.raises(KeyboardInterrupt):
+        merge([part(tmp_path, "one"), part(tmp_path, "other", wall_ns=S)], tmp_path / "both")
+    assert open_run(tmp_path / "both").record.status == "planned"
 
 
 def test_names_are_renumbered_and_rows_move(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from loadtest.errors import ScenarioError
 from loadtest.scenario.check import problems
-from loadtest.scenario.read import parse_scenario, read_scenario
+from loadtest.scenario.read import parse_scenario
 
 HEAD = 'name = "s"\n'
 PHASE = '[[phases]]\nname = "p"\nrate = 10\nfor = "10s"\n'
@@ -132,28 +132,29 @@ def test_a_mistake_is_refused_with_its_key_and_what_is_allowed(
     tmp_path: Path, content: str, key: str, says: str
 ) -> None:
     path = write(tmp_path, content)
-    with pytest.raises(ScenarioError) as error:
-        read_scenario(path)
-    assert str(error.value).startswith(f"{path}: {key}: ")
-    assert says in str(error.value)
+    try:
+        told = problems(parse_scenario(path))[0]
+    except ScenarioError as error:
+        assert str(error).startswith(f"{path}: ")
+        told = str(error).removeprefix(f"{path}: ")
+    assert told.startswith(f"{key}: ")
+    assert says in told
 
 
 def test_a_scenario_that_is_right_but_for_nothing_is_read(tmp_path: Path) -> None:
     """Or the mistakes above could be others than they seem."""
-    assert read_scenario(write(tmp_path, HEAD + PHASE)).phases[0].rate == 10
+    assert problems(parse_scenario(write(tmp_path, HEAD + PHASE))) == []
 
 
 def test_a_process_that_is_known_may_be_frozen(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD + PHASE + FAULT + 'kind = "sigstop"')
-    assert read_scenario(path, has_pid=True).faults[0].kind == "sigstop"
+    assert problems(parse_scenario(path), has_pid=True) == []
 
 
-def test_all_problems_are_listed_and_the_first_is_told(tmp_path: Path) -> None:
+def test_all_problems_are_listed(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD + PHASE.replace("10s", "0s") + '[budget]\ndeadline = "soon"')
     found = problems(parse_scenario(path))
     assert [problem.partition(":")[0] for problem in found] == ["budget.deadline", "phases[0].for"]
-    with pytest.raises(ScenarioError, match=r"budget\.deadline.*\(and 1 more; `takt loadtest validate "):
-        read_scenario(path)
 
 
 @pytest.mark.parametrize(
@@ -175,24 +176,24 @@ def test_all_problems_are_listed_and_the_first_is_told(tmp_path: Path) -> None:
 def test_a_file_that_is_no_scenario_is_refused(tmp_path: Path, name: str, content: str, says: str) -> None:
     path = write(tmp_path, content, name)
     with pytest.raises(ScenarioError) as error:
-        read_scenario(path)
+        parse_scenario(path)
     assert str(error.value).startswith(f"{path}: ")
     assert says in str(error.value).replace("is not a table", "no table")
 
 
 def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"s\.toml: no such file"):
-        read_scenario(tmp_path / "s.toml")
+        parse_scenario(tmp_path / "s.toml")
     with pytest.raises(ScenarioError, match="no such file; the one that comes with Takt is named steady"):
-        read_scenario(tmp_path / "steady.toml")
+        parse_scenario(tmp_path / "steady.toml")
     (tmp_path / "latin.toml").write_bytes(b"name = '\xe4'")
     with pytest.raises(ScenarioError, match="is not UTF-8"):
-        read_scenario(tmp_path / "latin.toml")
+        parse_scenario(tmp_path / "latin.toml")
     (tmp_path / "dir.toml").mkdir()
     with pytest.raises(ScenarioError, match=r"dir\.toml: cannot be read"):
-        read_scenario(tmp_path / "dir.toml")
+        parse_scenario(tmp_path / "dir.toml")
 
 
 def test_an_unknown_name_lists_those_that_come_with_takt() -> None:
     with pytest.raises(ScenarioError, match=r"is no scenario.*dead-store, flash-crowd, ramp, slow-model, soak, steady"):
-        read_scenario("stedy")
+        parse_scenario("stedy")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from loadtest.errors import ScenarioError
 from loadtest.quantity import Ns
 from loadtest.scenario.override import with_overrides
-from loadtest.scenario.read import read_scenario
-from loadtest.scenario.spec import ArrivalsSpec, GateSpec, PhaseSpec, RateSpec, Scenario, TraceSpec
+from loadtest.scenario.read import parse_scenario
+from loadtest.scenario.spec import ArrivalsSpec, FaultSpec, GateSpec, PhaseSpec, RateSpec, Scenario, TraceSpec
 
 S = 1_000_000_000
 
@@ -110,13 +109,17 @@ def test_a_scenario_that_cannot_be_is_refused(given: dict[str, object], says: st
         with_overrides(scenario(CALM), **given)  # type: ignore[arg-type]
 
 
-def test_a_fault_after_the_end_is_refused() -> None:
-    dead = read_scenario("dead-store")
-    with pytest.raises(ScenarioError, match=r"faults\[0\]\.at: it ends 25\.0 s into the run, which takes 9\.00 s"):
-        with_overrides(dead, duration=Ns(4 * S), gates=())
-    assert (
-        with_overrides(msgspec.structs.replace(dead, faults=[]), duration=Ns(4 * S), gates=()).phases[-1].for_ == 4 * S
-    )
+def test_a_fault_that_no_longer_fits_is_left_out() -> None:
+    dead = parse_scenario("dead-store")
+    assert [fault.at + fault.for_ for fault in dead.faults] == [25 * S]
+    assert with_overrides(dead, duration=Ns(4 * S), gates=()).faults == []
+    assert with_overrides(dead, duration=Ns(20 * S), gates=()).faults == dead.faults  # after 5 s of warm-up
+
+
+def test_a_fault_that_never_fitted_is_a_mistake_in_the_file() -> None:
+    late = FaultSpec(at=Ns(30 * S), for_=Ns(9 * S), kind="server", set={"loop": {"delay_ms": 1}})
+    with pytest.raises(ScenarioError, match=r"faults\[0\]\.at: it ends 39\.0 s into the run, which takes 33\.0 s"):
+        with_overrides(scenario(CALM, faults=[late]), seed=2)
 
 
 def test_a_process_that_is_known_may_be_frozen(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_a_process_that_is_known_may_be_frozen(tmp_path: Path) -> None:
         'name = "s"\nphases = [{ name = "p", rate = 5, for = "9s" }]\n'
         'faults = [{ at = "1s", for = "1s", kind = "sigstop" }]'
     )
-    frozen = read_scenario(path, has_pid=True)
+    frozen = parse_scenario(path)
     assert with_overrides(frozen, has_pid=True, seed=2).seed == 2
     with pytest.raises(ScenarioError, match="sigstop"):
         with_overrides(frozen, seed=2)

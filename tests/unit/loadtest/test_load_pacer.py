@@ -98,3 +98,17 @@ def test_turns_in_which_nothing_happens_are_spinning() -> None:
 def test_turns_that_read_answers_are_work() -> None:
     spun_ns, took_ns = spinning(100_000, 1)
     assert spun_ns < 0.1 * took_ns
+
+
+def test_an_engine_that_fails_ends_the_run() -> None:
+    """A loop would log it, and wait for ever."""
+
+    def send(_: int) -> None:
+        raise ZeroDivisionError
+
+    async def main(loop: VirtualLoop) -> None:
+        recorder = Recorder(empty(2), loop.clock.now_ns)
+        await Pacer(range(2), array("q", [MS, 2 * MS]), send, recorder, spin_ns=0).run(asyncio.Event())
+
+    with pytest.raises(ZeroDivisionError):
+        run(main)

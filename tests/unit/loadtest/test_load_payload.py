@@ -105,3 +105,11 @@ def test_the_sentences_that_come_with_takt_fit_the_bank_and_are_new_to_it() -> N
 
 def test_a_payload_is_small_on_the_wire() -> None:
     assert max(len(msgspec.json.encode(payload.body)) for payload in load_payloads(PayloadSpec())) < 200
+
+
+def test_labels_that_are_no_routes_are_refused(tmp_path: Path) -> None:
+    """Each would be a route in every worker's table."""
+    path = tmp_path / "t.csv"
+    path.write_text("text,route\n" + "".join(f"a,{row}\n" for row in range(40_000)))
+    with pytest.raises(ScenarioError, match="40,000 values, so it is no route"):
+        load_payloads(PayloadSpec(from_=str(path)))

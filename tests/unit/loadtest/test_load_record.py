@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
 
+from loadtest.conductor import _share_routes
 from loadtest.record import MAX_ROUTES, OTHER_ROUTE, Recorder
+from loadtest.run import WorkerHealth, open_run
 from loadtest.sample import BAD_ANSWER, DEGRADED, NEVER, REASONS, RESET, RUNGS, SAMPLE, STAGES, empty
+from tests.fabricated import fabricate
 
 ORIGIN_NS = 1_000
 ANSWER = {
@@ -122,3 +127,30 @@ def test_everything_is_counted_once() -> None:
     counts = recorder.paced_total, recorder.sent_total, recorder.answered_total, recorder.failed_total
     assert counts == (2, 1, 1, 1)
     assert recorder.events_total == 5
+
+
+def test_a_name_without_end_is_no_route() -> None:
+    recorder, samples, _ = build()
+    recorder.answered(0, 1, 2, 200, msgspec.json.encode({**ANSWER, "route": "x" * 10_000}))
+    assert recorder.routes[samples["route"][0]] == OTHER_ROUTE
+
+
+def test_an_answer_that_is_nested_without_end_is_none() -> None:
+    """What is raised while an answer is read ends its connection, and the request would never be told of."""
+    recorder, samples, _ = build()
+    recorder.answered(0, 1, 2, 200, b'{"rung":"large","degraded":"none","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    assert samples["status"][0] == BAD_ANSWER
+
+
+def test_the_routes_of_many_workers_are_bounded_too(tmp_path: Path) -> None:
+    """Their numbers have 16 bits; a server that makes up names must not end a run."""
+    workers = tuple(
+        WorkerHealth(index=at, ended="done", routes=tuple(f"{at}-{name}" for name in range(MAX_ROUTES)))
+        for at in range(10)
+    )
+    run = fabricate(tmp_path / "run", [1] * 10)
+    made = open_run(run.path, writable=True)
+    made.samples["route"] = 5
+    names = _share_routes(made, workers)
+    assert len(names) == MAX_ROUTES + 1
+    assert [names[number] for number in made.samples["route"]] == ["0-5", *[OTHER_ROUTE] * 9]

@@ -16,7 +16,9 @@ import pytest
 from loadtest.compare import Comparison, compare
 from loadtest.gate.judge import judge
 from loadtest.quantity import to_json
+from loadtest.report.draw.evidence import episode_words
 from loadtest.report.draw.plot import nice
+from loadtest.report.draw.section import headlines
 from loadtest.report.draw.words import clock, percent
 from loadtest.report.junit import to_junit
 from loadtest.report.markdown import to_markdown
@@ -170,6 +172,28 @@ def test_text_tables_are_whole(tmp_path: Path) -> None:
     found = tables(summary_of(a_run(tmp_path / "run"), PASSING))
     assert all(len(row) == len(each.columns) for each in found for row in each.rows)
     assert found[0].columns[0] == "gate"
+
+
+def test_the_page_and_the_terminal_have_the_same_words_for_a_fault(tmp_path: Path) -> None:
+    faults = (
+        FaultRecord(kind="server", what="harmless", begin_ns=2 * S, end_ns=3 * S),
+        FaultRecord(kind="server", what="lasting", begin_ns=5 * S, end_ns=7 * S),
+    )
+    degraded = np.where(np.arange(1_000) < 600, "none", "error")
+    summary = summary_of(fabricate(tmp_path / "run", [10 * MS] * 1_000, degraded=degraded, faults=faults))
+    told = [episode_words(each) for each in summary.ladder.episodes]
+    assert told == [("not degraded", "–"), ("1.00 s", "never")]
+    page = render(summary)
+    (shown,) = [each for each in tables(summary) if each.columns[0] == "after"]
+    assert [row[-2:] for row in shown.rows] == told
+    assert all(words in page for pair in told for words in pair)
+
+
+def test_of_who_tells_no_rung_no_quality_is_shown(tmp_path: Path) -> None:
+    told = summary_of(a_run(tmp_path / "run", rung="", degraded=""), PASSING)
+    assert not any("quality" in words or "agreement" in words for _, words in headlines(told))
+    assert "How good the answers were" not in render(told)
+    assert "do not say by whom" in render(told)
 
 
 def junit_kinds(summary: Summary, *, strict: bool = False) -> list[list[str]]:

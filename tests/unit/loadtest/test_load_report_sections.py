@@ -228,6 +228,12 @@ def test_quality_weighs_in_time_answers_with_their_agreement(tmp_path: Path) -> 
     ]
 
 
+def test_of_who_tells_no_rung_nothing_is_known_of_quality(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "run", np.full(10, 5 * MS), rung="", degraded="")
+    assert tell_quality(run, view(run), seconds=1.0).adjusted_goodput_per_s is None
+    assert tell_ladder(view(run), view(run)).full_share is None
+
+
 def test_goodput_is_unknown_where_nobody_asked_again(tmp_path: Path) -> None:
     run = fabricate(tmp_path / "run", np.full(10, 5 * MS), rung="small", degraded="overload")
     told = tell_quality(run, view(run), seconds=1.0)

@@ -22,9 +22,14 @@ def test_the_table_is_mlperfs() -> None:
     assert table.fixed_minutes == pytest.approx(9.01, abs=0.01)
 
 
-def test_each_condition_has_a_table_and_looks_cost_something() -> None:
-    tables = needed_table(gate_of("p99 <= 50ms and shed_rate <= 10%"), 100, misses=(0,), looks=3)
-    assert [table.rows[0].requests for table in tables] == [568, 55]
+def test_each_condition_has_a_table() -> None:
+    tables = needed_table(gate_of("p99 <= 50ms and shed_rate <= 10%"), 100)
+    assert [table.rows[0].requests for table in tables] == [459, 44]
+
+
+def test_a_rate_of_nothing_takes_no_time() -> None:
+    with pytest.raises(ScenarioError, match="rate 0"):
+        needed_table(gate_of("p99 <= 50ms"), 0)
 
 
 def test_misses_that_are_allowed() -> None:

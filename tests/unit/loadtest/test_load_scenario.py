@@ -11,9 +11,9 @@ from loadtest.distribution import Distribution
 from loadtest.fault.link import ProxyFault
 from loadtest.payload import load_payloads
 from loadtest.quantity import Ns, decode_quantity, to_json
-from loadtest.scenario.check import CRITICALITIES
+from loadtest.scenario.check import CRITICALITIES, problems
 from loadtest.scenario.fault import ServerFaults
-from loadtest.scenario.read import read_scenario
+from loadtest.scenario.read import parse_scenario
 from loadtest.scenario.shipped import shipped, shipped_path
 from loadtest.scenario.spec import ArrivalsSpec, Scenario
 from loadtest.schedule import plan
@@ -126,16 +126,17 @@ def write(folder: Path, content: str, name: str = "s.toml") -> Path:
 
 
 def test_toml_and_yaml_say_the_same(tmp_path: Path) -> None:
-    toml = read_scenario(write(tmp_path, WHOLE_TOML))
-    assert read_scenario(write(tmp_path, WHOLE_YAML, "s.yaml")) == toml
-    assert read_scenario(write(tmp_path, WHOLE_YAML, "s.yml")) == toml
+    toml = parse_scenario(write(tmp_path, WHOLE_TOML))
+    assert problems(toml) == []
+    assert parse_scenario(write(tmp_path, WHOLE_YAML, "s.yaml")) == toml
+    assert parse_scenario(write(tmp_path, WHOLE_YAML, "s.yml")) == toml
     assert toml.target.timeout == 3 * S
     assert toml.phases[0].for_ == Ns(10 * S)
     assert toml.gates[0].on == "flash"
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
-    scenario = read_scenario(write(tmp_path, WHOLE_TOML))
+    scenario = parse_scenario(write(tmp_path, WHOLE_TOML))
     assert scenario.payload.from_ == str(tmp_path / "data/texts.jsonl")
     arrivals = scenario.phases[2].arrivals
     assert isinstance(arrivals, ArrivalsSpec)
@@ -145,7 +146,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", shipped())
 def test_what_comes_with_takt_can_be_run(name: str) -> None:
-    scenario = read_scenario(name)
+    scenario = parse_scenario(name)
+    assert problems(scenario) == []
     assert (scenario.name, scenario.schema) == (name, "loadtest/1")
     assert scenario.gates
     assert scenario.description
@@ -173,5 +175,5 @@ def test_the_words_of_faults_and_criticalities_are_the_servers() -> None:
 
 
 def test_a_scenario_of_a_run_is_read_back_as_it_was(tmp_path: Path) -> None:
-    scenario = read_scenario(write(tmp_path, WHOLE_TOML))
+    scenario = parse_scenario(write(tmp_path, WHOLE_TOML))
     assert msgspec.json.decode(to_json(scenario), type=Scenario, dec_hook=decode_quantity) == scenario

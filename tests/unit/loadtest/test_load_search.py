@@ -61,7 +61,11 @@ def test_gives_up_where_the_lowest_rate_does_not_pass(verdict: Verdict, code: in
 def test_repeats_what_proves_nothing_for_twice_as_long() -> None:
     found = play(lambda step: "inconclusive" if step.look < 3 else up_to(150)(step))
     first = [each.step for each in found.steps if each.step.rate == 100][:3]
-    assert [(step.look, step.for_ns / S) for step in first] == [(1, 20.1), (2, 40.2), (3, 80.4)]  # 2,010 requests
+    assert [(step.look, step.for_ns / S) for step in first] == [
+        (1, 21),
+        (2, 42),
+        (3, 84),
+    ]  # 2,010 requests, in whole seconds
     assert len({each.step.seed for each in found.steps}) == len(found.steps)
 
 

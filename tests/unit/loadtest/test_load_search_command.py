@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,14 @@ import msgspec
 import pytest
 
 from loadtest.command import arguments
-from loadtest.command.search import StepRun, at_step, climb, conclusion, judged, objective, settings_of
-from loadtest.errors import ScenarioError
+from loadtest.command.search import StepRun, _line, at_step, climb, conclusion, judged, objective, settings_of
+from loadtest.command.search import run as search_run
+from loadtest.conductor import Options
+from loadtest.engine.inproc import Target
+from loadtest.errors import ScenarioError, Unreachable
 from loadtest.quantity import MS, Ns, S
-from loadtest.run import WorkerHealth
-from loadtest.scenario.spec import GateSpec, PhaseSpec
+from loadtest.run import Run, WorkerHealth
+from loadtest.scenario.spec import GateSpec, PhaseSpec, Scenario
 from loadtest.search import Bracket, Search, Settings, Step, Tried, Verdict
 from tests.fabricated import fabricate, scenario
 
@@ -23,6 +27,10 @@ from tests.fabricated import fabricate, scenario
 def healthy(count: int) -> tuple[WorkerHealth, ...]:
     """A generator whose books agree with a run of so many answers."""
     return (WorkerHealth(index=0, ended="done", wall_ns=S, paced_total=count, sent_total=count, answered_total=count),)
+
+
+def no_target(breakable: bool) -> Target:
+    raise NotImplementedError
 
 
 STEP = Step(kind="bisect", rate=300, for_ns=20 * S, seed=7)
@@ -48,6 +56,18 @@ def test_a_step_is_long_enough_for_a_proof() -> None:
     assert settings.seed == 3
     rare = arguments_of("--slo", "p99.9<=50ms")
     assert settings_of(rare, 3, objective(rare)).requests > 20_000
+
+
+def test_a_step_that_is_longer_than_asked_says_why() -> None:
+    settings = Settings(step_ns=3 * S, requests=2_223)
+    step = Search(settings).next()
+    assert step is not None
+    assert step.for_ns == 23 * S
+    line = _line(StepRun(path="", step=step, verdict="pass"), settings)
+    assert line.startswith("grow 100/s for 23.0 s (2,223 requests, which a proof may need): pass")
+    asked = _line(StepRun(path="", step=STEP, verdict="pass"), settings)
+    assert "a proof" in asked
+    assert "a proof" not in _line(StepRun(path="", step=STEP, verdict="pass"), Settings(step_ns=20 * S))
 
 
 @pytest.mark.parametrize(
@@ -85,15 +105,13 @@ def test_a_step_changes_rate_length_and_seed_and_keeps_the_warm_up() -> None:
 def test_a_run_is_held_against_the_objective(tmp_path: Path, latency_ms: list[int], verdict: Verdict) -> None:
     of = scenario(gates=[GateSpec(expr="p99 <= 50ms")])
     run = fabricate(tmp_path / "run", [each * MS for each in latency_ms], of=of, workers=healthy(len(latency_ms)))
-    made = judged(run, STEP, looks=3)
+    made = judged(run, STEP)
     assert made.verdict == verdict, made.why
 
 
 def test_a_run_of_a_late_generator_proves_nothing(tmp_path: Path) -> None:
     of = scenario(gates=[GateSpec(expr="p99 <= 50ms")])
-    made = judged(
-        fabricate(tmp_path / "run", [MS] * 3_000, of=of, lag_ns=30 * MS, workers=healthy(3_000)), STEP, looks=3
-    )
+    made = judged(fabricate(tmp_path / "run", [MS] * 3_000, of=of, lag_ns=30 * MS, workers=healthy(3_000)), STEP)
     assert made.verdict == "invalid"
     assert "late" in made.why
 
@@ -105,10 +123,36 @@ def test_an_interrupted_run_ends_the_search(tmp_path: Path) -> None:
 
     async def attempt(step: Step) -> StepRun:
         made.append(step)
-        return judged(run, step, looks=3)
+        return judged(run, step)
 
     asyncio.run(climb(Search(Settings()), attempt, cooldown_s=0))
     assert len(made) == 1
+
+
+def test_a_server_that_dies_does_not_take_the_search_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[Path] = []
+
+    async def conduct(of: Scenario, options: Options) -> Run:
+        if made:
+            raise Unreachable("gone")
+        made.append(options.out)
+        return fabricate(options.out, [MS] * 3_000, of=of, workers=healthy(3_000))
+
+    monkeypatch.setattr("loadtest.command.search.conduct", conduct)
+    with pytest.raises(Unreachable):
+        search_run(arguments_of("--slo", "p99<=50ms", "--out", str(tmp_path / "out"), "--cooldown", "1ms"), no_target)
+    told = capsys.readouterr().out
+    assert "ended before it was done" in told
+    assert "highest rate that holds: 100/s, NOT confirmed" in told
+    record = json.loads((tmp_path / "out" / "search.json").read_text())
+    assert (record["complete"], len(record["runs"])) == (False, 1)
+
+
+def test_an_interrupted_search_claims_nothing() -> None:
+    lines = conclusion(bracket(highest_pass=None, lowest_fail=None), complete=False)
+    assert lines[1:] == ["no rate was shown to hold", "no rate was proven to fail"]
 
 
 def test_climbs_to_the_end() -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+import sys
 
 import pytest
 
 from loadtest.terminal import clean, facts, is_rich, note, say, table
-
-if TYPE_CHECKING:
-    from typing import TextIO
 
 
 class Tty(io.StringIO):
@@ -24,7 +21,7 @@ class Tty(io.StringIO):
     ("name", "value", "welcome"),
     [("", "", True), ("NO_COLOR", "1", False), ("CI", "true", False), ("TERM", "dumb", False)],
 )
-def test_colours_are_for_terminals_that_want_them(
+def test_what_is_drawn_is_for_terminals_that_want_it(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, welcome: bool
 ) -> None:
     for each in ("NO_COLOR", "CI"):
@@ -32,20 +29,28 @@ def test_colours_are_for_terminals_that_want_them(
     monkeypatch.setenv("TERM", "xterm")
     if name:
         monkeypatch.setenv(name, value)
-    stream: TextIO = Tty()
-    assert is_rich(stream) is welcome
+    screen = Tty()
+    monkeypatch.setattr(sys, "stdout", screen)
+    table(("route",), [("[bold]x[/bold]",)])
+    assert ("│" in screen.getvalue()) is welcome
+    assert "[bold]x[/bold]" in screen.getvalue()
+    assert is_rich(screen) is welcome
     assert not is_rich(io.StringIO())
 
 
 def test_nothing_that_is_printed_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     say("a\x1b[31m")
-    note("b\u202e")
+    note("b\u202e\udcff", "c\nd")
     table(("name", "count"), [("c\x07", "12"), ("long name", "3")])
     facts([("seed", "7"), ("scenario", "\x1b")])
     told = capsys.readouterr()
-    assert (
-        told.out
-        == "a\\x1b[31m\nname       count\nc\\x07         12\nlong name      3\n  seed      7\n  scenario  \\x1b\n"
-    )
-    assert told.err == "b\\u202e\n"
-    assert clean("Grüße, 50 µs") == "Grüße, 50 µs"
+    assert told.out.splitlines() == [
+        r"a\x1b[31m",
+        "name       count",
+        r"c\x07         12",
+        "long name      3",
+        "  seed      7",
+        r"  scenario  \x1b",
+    ]
+    assert told.err.splitlines() == [r"b\u202e\udcff", r"c\nd"]
+    assert clean("Grüße, 50 µs, Käse 💳") == "Grüße, 50 µs, Käse 💳"

@@ -82,3 +82,16 @@ def test_the_schema_knows_every_table_and_its_defaults(capsys: pytest.CaptureFix
     assert tables["ValiditySpec"]["properties"]["lag_p99"]["default"] == "2ms"
     assert tables["QualitySpec"]["properties"]["budget"]["default"] == "1s"
     assert {"from", "for"} <= {*tables["PayloadSpec"]["properties"], *tables["PhaseSpec"]["properties"]}
+
+
+def test_a_server_that_is_to_be_frozen_may_be_named_when_it_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "s.toml"
+    fault = 'faults = [{ at = "1s", for = "1s", kind = "sigstop" }]'
+    path.write_text(f'name = "s"\nphases = [{{ name = "p", rate = 5, for = "9s" }}]\n{fault}')
+    assert check(path) == 0
+    assert "run it with --start or --pid" in capsys.readouterr().err
+    path.write_text(f'{path.read_text()}\ntarget.start = "serve"')
+    assert check(path) == 0
+    assert "--pid" not in capsys.readouterr().err

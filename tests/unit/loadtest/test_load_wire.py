@@ -55,3 +55,20 @@ def test_requests_are_read_one_after_the_other() -> None:
 def test_what_is_no_request_is_refused() -> None:
     with pytest.raises(BadHttp):
         RequestReader().feed(b"\x00\x01\x02\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("reader", "head"), [(ResponseReader(), b"HTTP/1.1 200 OK"), (RequestReader(), b"POST / HTTP/1.1")]
+)
+def test_a_body_without_end_is_not_kept_in_memory(reader: ResponseReader | RequestReader, head: bytes) -> None:
+    reader.feed(head + b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunk = b"100000\r\n" + bytes(2**20) + b"\r\n"
+    with pytest.raises(BadHttp, match="longer than"):
+        for _ in range(17):
+            reader.feed(chunk)
+
+
+def test_the_bound_is_of_one_answer_alone() -> None:
+    reader = ResponseReader()
+    answer = render_response(200, bytes(2**20))
+    assert all(reader.feed(answer) is not None for _ in range(17))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from loadtest.errors import Unreachable
 from router import __version__, cli
 from router.commands import check, terminal
 from router.commands.errors import exit_code
@@ -126,6 +127,21 @@ def test_an_unforeseen_error_is_one_line(capsys: pytest.CaptureFixture[str], mon
 
 
 @pytest.mark.usefixtures("in_folder")
+def test_an_error_of_several_lines_is_as_many_and_each_is_safe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: object, environment: object) -> NoReturn:
+        raise Unreachable("it ended; its last lines:\nno such\x1b[2J file\r\nbye")
+
+    monkeypatch.setattr(check, "check", fail)
+    assert takt(capsys, "check", "-c", "takt.toml").err.splitlines() == [
+        "takt check: it ended; its last lines:",
+        r"no such\x1b[2J file",
+        "bye",
+    ]
+
+
+@pytest.mark.usefixtures("in_folder")
 def test_ctrl_c_is_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(path: object, environment: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -151,31 +167,6 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stderr == "\n"  # what sys.exit was given: no name
 
 
-def test_a_text_cannot_steer_the_terminal() -> None:
-    assert terminal.clean("Käse 💳") == "Käse 💳"
-    assert terminal.clean("a\x1b[2Jb\nc\u202e\udcff") == r"a\x1b[2Jb\nc\u202e\udcff"
-
-
-def test_a_table_without_a_terminal_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.table(("rung", "kB"), [("small", "7"), ("large", "1234")])
-    assert capsys.readouterr().out == "rung     kB\nsmall     7\nlarge  1234\n"
-
-
-@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("", "")])
-def test_a_table_is_drawn_only_where_that_is_welcome(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    if variable:
-        monkeypatch.setenv(variable, value)
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stdout", screen)
-    terminal.table(("route",), [("[bold]x[/bold]",)])
-    assert ("│" in screen.getvalue()) is (not variable)
-    assert "[bold]x[/bold]" in screen.getvalue()
-
-
 def test_bars_are_as_long_as_their_share(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.bars({"infer": 3.0, "encode": 1.0, "loop": 0.0})
     assert [line.count("#") for line in capsys.readouterr().out.splitlines()] == [30, 10, 0]
@@ -191,7 +182,8 @@ def test_progress_is_a_line_a_stage_without_a_terminal(capsys: pytest.CaptureFix
 
 def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    for variable in ("NO_COLOR", "CI"):
+        monkeypatch.delenv(variable, raising=False)
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     with terminal.progress() as report:
