@@ -42,6 +42,12 @@ bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in th
 	$(BIN)/python -m tests.bench.slow_rung
 	$(BIN)/python -m tests.bench.crash
 	$(BIN)/python -m tests.bench.swaps --requests 20000
+	$(BIN)/python -m tests.bench.load_rate --repeats 3
+	$(BIN)/python -m tests.bench.load_live
+	$(BIN)/python -m tests.bench.load_omission
+	$(BIN)/python -m tests.bench.load_peers
+	$(BIN)/python -m tests.bench.load_queue
+	$(BIN)/python -m tests.bench.load_takt
 	$(BIN)/python -m tests.bench.model_quality --again --shots full --only 'Takt small' 'TF-IDF + LinearSVC'
 
 lint: $(VENV)/.test ## ruff, mypy --strict, import-linter, codespell

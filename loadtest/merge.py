@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_PHASES = 255
 _TIMES = ("paced_ns", "sent_ns", "first_ns", "done_ns")
-_GRAVEST = ("planned", "aborted", "interrupted", "complete")
+_GRAVEST = ("planned", "interrupted", "complete")
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     command: str
     started_at: str
     origin_wall_ns: int = 0
-    status: Literal["planned", "complete", "interrupted", "aborted"] = "planned"
+    status: Literal["planned", "complete", "interrupted"] = "planned"
     ended_ns: int = 0
     clock_step_ns: int = 0  # how far the wall clock moved against the monotonic one
     phases: tuple[PhaseRecord, ...] = ()

@@ -15,6 +15,7 @@ from loadtest.errors import INTERRUPTED, RunError, ScenarioError
 from loadtest.gate.expression import claimed_share, gate_of, parse
 from loadtest.gate.judge import GateResult, judge, overall
 from loadtest.health import check
+from loadtest.interrupt import Interrupts
 from loadtest.quantity import Ns, S, duration_ns, number, show_ns, to_json
 from loadtest.run import with_looks
 from loadtest.scenario.override import with_overrides
@@ -116,8 +117,19 @@ async def climb(search: Search, attempt: Callable[[Step], Awaitable[StepRun]], c
         if made.verdict is None:
             return
         search.record(step, made.verdict, made.why)
-        if search.next() is not None:
-            await asyncio.sleep(cooldown_s)
+        if search.next() is not None and not await _rest(cooldown_s):
+            return
+
+
+async def _rest(seconds: float) -> bool:
+    """Returns: whether that was not interrupted."""
+    with Interrupts() as interrupts:
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            if not interrupts.heard:
+                raise
+    return not interrupts.heard
 
 
 def objective(args: Namespace) -> tuple[GateSpec, ...]:

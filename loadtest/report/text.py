@@ -37,9 +37,9 @@ def fact_pairs(summary: Summary) -> list[tuple[str, str]]:
 
 
 def books_lines(summary: Summary) -> list[str]:
-    """The conservation line, and what contradicts it."""
+    """The conservation line, what contradicts it, and what is noted of the generator."""
     wrong = [f"MISMATCH: {each}" for each in summary.books.mismatches]
-    return [books_line(summary), workers_line(summary), *wrong]
+    return [books_line(summary), workers_line(summary), *wrong, *(f"note: {each}" for each in summary.validity.notes)]
 
 
 def tables(summary: Summary) -> list[Table]:
@@ -62,6 +62,7 @@ def tables(summary: Summary) -> list[Table]:
         for each in summary.latency.groups
     )
     bands = tuple((each.name, count(each.total), percent(each.share)) for each in summary.ladder.bands)
+    causes = tuple((each.rung, each.why, count(each.total), percent(each.share)) for each in summary.ladder.causes)
     episodes = tuple(
         (f"{each.trigger} {each.name}", clock(each.begin_ns), clock(each.end_ns), *episode_words(each))
         for each in summary.ladder.episodes
@@ -72,6 +73,7 @@ def tables(summary: Summary) -> list[Table]:
         Table(("share", "from intended time", "from sending"), percentiles),
         Table(("of", "requests", "rate", "in time", "p50", "p90", "p99"), groups),
         Table(("answered by", "requests", "share"), bands),
+        Table(("degraded to", "because of", "answers", "share"), causes),
         Table(("after", "from", "to", "degraded after", "full again"), episodes),
         Table(("without an answer", "outcome", "requests"), failures),
     ]

@@ -143,6 +143,7 @@ def attainment(summary: Summary) -> Section:
 def ladder(summary: Summary) -> Section:
     told = summary.ladder
     bands = [(band.name, Number(count(band.total)), Number(percent(band.share))) for band in told.bands]
+    causes = [(each.rung, each.why, Number(count(each.total)), Number(percent(each.share))) for each in told.causes]
     episodes: list[tuple[Cell, ...]] = [
         (
             f"{each.trigger}: {each.name}",
@@ -167,6 +168,7 @@ def ladder(summary: Summary) -> Section:
         " second.",
         f'<div class="plots">{draw_mix(told)}<div>'
         + draw_table("Who answered, warm-up included", ("by", "requests", "share"), bands)
+        + draw_table("Why not the best rung", ("answered by", "because of", "answers", "share"), causes)
         + "</div></div>"
         + side_by_side(
             draw_table(

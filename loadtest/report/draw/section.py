@@ -37,7 +37,7 @@ def banner_words(summary: Summary) -> list[str]:
         lines.append("The numbers of this run do not tell about the server.")
     if summary.verdict == "interrupted":
         lines.append("The run was interrupted, so no gate was judged; what was not sent by then is unsent.")
-    if summary.origin.status in {"planned", "aborted"}:
+    if summary.origin.status == "planned":
         lines.append("The run was ended from outside before it was over.")
     lines += [_sentence(reason) for reason in summary.validity.reasons]
     if summary.verdict in {"invalid", "interrupted"}:

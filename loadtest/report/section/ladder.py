@@ -11,7 +11,7 @@ from loadtest.quality.choose import is_degraded
 from loadtest.quantity import S
 from loadtest.report.section.part import Part, share_of, window_ns
 from loadtest.run import RunRecord
-from loadtest.sample import RUNGS
+from loadtest.sample import DEGRADED, RUNGS
 from loadtest.view import ERROR, SHED, UNSENT, View
 
 _WINDOWS = 240
@@ -28,6 +28,15 @@ class Band(Part, frozen=True, kw_only=True):
     total: int
     share: float
     counts: tuple[int, ...]
+
+
+class Cause(Part, frozen=True, kw_only=True):
+    """Why answers of a rung were not the best one's, as the server says, and of how many."""
+
+    rung: str
+    why: str
+    total: int
+    share: float  # of the measured answers
 
 
 class FaultSpan(Part, frozen=True, kw_only=True):
@@ -80,6 +89,7 @@ class Ladder(Part, frozen=True, kw_only=True):
     measured: tuple[bool, ...]
     faults: tuple[FaultSpan, ...]
     full_share: float | None
+    causes: tuple[Cause, ...]  # the most frequent first
     turns: tuple[Turn, ...]
     turns_total: int
     flaps_total: int
@@ -124,6 +134,7 @@ def tell_ladder(whole: View, measured: View) -> Ladder:
             for each in record.faults
         ),
         full_share=share_of(int(is_full(measured).sum()), len(measured)) if tells_rungs(measured) else None,
+        causes=_causes(measured),
         turns=turns[:_MOST_TURNS],
         turns_total=len(turns),
         flaps_total=_flaps(seconds),
@@ -153,6 +164,17 @@ def _bands(view: View, at: np.ndarray, windows: int) -> tuple[Band, ...]:
             counts = tuple(np.bincount(at[mask], minlength=windows).tolist())
             found.append(Band(name=name, total=total, share=total / len(view), counts=counts))
     return tuple(found)
+
+
+def _causes(view: View) -> tuple[Cause, ...]:
+    degraded = is_degraded(view)
+    kinds = view.sample["rung"][degraded].astype(np.int64) * len(DEGRADED) + view.sample["degraded"][degraded]
+    answers = int(view.is_answered.sum())
+    found = [(int(kind), int(total)) for kind, total in zip(*np.unique(kinds, return_counts=True), strict=True)]
+    return tuple(
+        Cause(rung=RUNGS[kind // len(DEGRADED)], why=DEGRADED[kind % len(DEGRADED)], total=total, share=total / answers)
+        for kind, total in sorted(found, key=lambda each: -each[1])
+    )
 
 
 class _Seconds(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.command.outcome import conclude
-from loadtest.run import Run, open_run
+from loadtest.run import FaultRecord, Run, open_run
 from loadtest.sample import NEVER
 from loadtest.scenario.spec import GateSpec
 from tests.fabricated import MS, fabricate, scenario
@@ -44,6 +44,17 @@ def test_an_interrupted_run_judges_no_gate(tmp_path: Path, capsys: pytest.Captur
 def test_its_gates_are_errors_for_whoever_reads_junit(tmp_path: Path) -> None:
     assert concluded(interrupted(tmp_path / "run", 20), junit=tmp_path / "gates.xml") == 130
     assert (tmp_path / "gates.xml").read_text().count("<error") == 2
+
+
+def test_what_is_noted_of_a_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert concluded(fabricate(tmp_path / "run", [5 * MS] * 100, clock_step_ns=3_000 * MS)) == 4
+    assert "\nnote: the wall clock moved by 3.00 s during the run" in capsys.readouterr().out
+
+
+def test_a_fault_that_went_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fault = FaultRecord(kind="server", what="loop", begin_ns=0, end_ns=MS, error="PUT: 404")
+    assert concluded(fabricate(tmp_path / "run", [5 * MS] * 100, faults=(fault,))) == 4
+    assert "  Fault server loop went wrong: PUT: 404." in capsys.readouterr().out
 
 
 def test_a_run_that_was_interrupted_at_once_is_shown_without_nonsense(

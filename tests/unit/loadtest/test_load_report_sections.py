@@ -145,6 +145,14 @@ def test_ladder_tells_when_quality_went_and_came_back(tmp_path: Path) -> None:
     assert told.flaps_total == 0
 
 
+def test_the_reasons_of_degraded_answers_are_counted(tmp_path: Path) -> None:
+    rungs = ["large"] * 4 + ["small"] * 4 + ["rules"] * 2
+    degraded = ["none"] * 4 + ["budget", "overload", "overload", "overload", "breaker", "none"]
+    whole = view(fabricate(tmp_path, np.full(10, 5 * MS), rung=rungs, degraded=degraded))
+    told = [(each.rung, each.why, each.total, each.share) for each in tell_ladder(whole, whole).causes]
+    assert told == [("small", "overload", 3, 0.3), ("small", "budget", 1, 0.1), ("rules", "breaker", 1, 0.1)]
+
+
 def test_a_fault_that_nothing_recovers_from(tmp_path: Path) -> None:
     at = np.arange(3_000) * (S // 100)
     run = fabricate(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+import uvloop
 
 from loadtest.command import arguments
 from loadtest.command.search import StepRun, _line, at_step, climb, conclusion, judged, objective, settings_of
 from loadtest.command.search import run as search_run
 from loadtest.conductor import Options
 from loadtest.engine.inproc import Target
-from loadtest.errors import ScenarioError, Unreachable
+from loadtest.errors import Interrupted, LoadtestError, ScenarioError, Unreachable
 from loadtest.quantity import MS, Ns, S
 from loadtest.run import Run, WorkerHealth
 from loadtest.scenario.spec import GateSpec, PhaseSpec, Scenario
@@ -129,19 +131,40 @@ def test_an_interrupted_run_ends_the_search(tmp_path: Path) -> None:
     assert len(made) == 1
 
 
-def test_a_server_that_dies_does_not_take_the_search_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_pause_that_is_interrupted_ends_the_search(number: signal.Signals) -> None:
+    made: list[Step] = []
+
+    async def attempt(step: Step) -> StepRun:
+        made.append(step)
+        if made[1:]:
+            raise AssertionError("the pause was not ended")
+        asyncio.get_running_loop().call_soon(signal.raise_signal, number)
+        return StepRun(path="", step=step, verdict="pass")
+
+    before = signal.signal(number, lambda *_: None)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(climb(Search(Settings()), attempt, cooldown_s=3))
+    finally:
+        signal.signal(number, before)
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("error", [Unreachable, Interrupted])
+def test_a_step_that_cannot_be_does_not_take_the_search_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: type[LoadtestError]
 ) -> None:
     made: list[Path] = []
 
     async def conduct(of: Scenario, options: Options) -> Run:
         if made:
-            raise Unreachable("gone")
+            raise error("gone")
         made.append(options.out)
         return fabricate(options.out, [MS] * 3_000, of=of, workers=healthy(3_000))
 
     monkeypatch.setattr("loadtest.command.search.conduct", conduct)
-    with pytest.raises(Unreachable):
+    with pytest.raises(error):
         search_run(arguments_of("--slo", "p99<=50ms", "--out", str(tmp_path / "out"), "--cooldown", "1ms"), no_target)
     told = capsys.readouterr().out
     assert "ended before it was done" in told
