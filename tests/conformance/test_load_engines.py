@@ -223,7 +223,7 @@ def test_an_answer_in_chunks_is_whole_at_its_last(setup: Setup) -> None:
 def test_who_waits_too_long_hangs_up(setup: Setup) -> None:
     row = setup.one(hang, timeout_s=1)
     assert row["status"] == GAVE_UP
-    assert S <= row["done_ns"] < PATIENCE_S * S
+    assert S - MS <= row["done_ns"] < PATIENCE_S * S
 
 
 def test_requests_wait_for_a_connection_and_none_is_left_out(setup: Setup) -> None:
