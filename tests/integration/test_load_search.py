@@ -36,8 +36,8 @@ def loadtest(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_queue_that_serves_two_hundred_a_second_is_bracketed(scenario: Path, tmp_path: Path) -> None:
-    """Service takes 5 ms, one at a time: 320/s is over a second behind after two, and 40/s holds half a second."""
-    words = ["--slo", "p90 <= 500ms", "--from", "40", "--to", "640", "--precision", "100%", "--step", "2s"]
+    """Service takes 5 ms, one at a time: 400/s is a second behind after two, and 100/s holds half a second."""
+    words = ["--slo", "p90 <= 500ms", "--from", "100", "--to", "400", "--precision", "100%", "--step", "2s"]
     with start_echo(EchoSettings(delay="5ms", serial=True)) as echo:
         done = loadtest(
             "search", scenario, "--target", echo.url, *words, "--confirm", "2s", "--cooldown", "200ms",
@@ -47,8 +47,8 @@ def test_a_queue_that_serves_two_hundred_a_second_is_bracketed(scenario: Path, t
     told = json.loads(done.stdout)
     assert told == json.loads((tmp_path / "out" / "search.json").read_text())
     result = told["result"]
-    assert 40 <= result["highest_pass"] <= 220
-    assert 80 <= result["lowest_fail"] <= 640
+    assert 100 <= result["highest_pass"] <= 220
+    assert 141 <= result["lowest_fail"] <= 400
     assert all((Path(made["path"]) / "run.json").exists() for made in told["runs"])
 
 
