@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -141,13 +140,13 @@ class Alone:
     def go(self, origin_ns: int) -> None:
         self._recorder.origin_ns = origin_ns
         # No spinning: it would keep the interpreter from the target's threads.
-        self._pacer = Pacer(
+        pacer = Pacer(
             range(len(self._run.planned)), self._requests.intended_ns, self._engine.send, self._recorder, spin_ns=0
         )
         patience_ns = self._run.record.scenario.target.timeout + S
-        self._begun = self._clock.now_ns(), time.process_time_ns()
+        self._begun_ns = self._clock.now_ns()
         self._driving = asyncio.create_task(
-            drive(self._pacer, self._engine, self._recorder, self._stop, patience_ns), name="drive"
+            drive(pacer, self._engine, self._recorder, self._stop, patience_ns), name="drive"
         )
 
     def stop(self) -> None:
@@ -155,16 +154,13 @@ class Alone:
 
     async def finished(self) -> tuple[WorkerHealth, ...]:
         await self._driving
-        wall_ns, cpu_ns = self._clock.now_ns() - self._begun[0], time.process_time_ns() - self._begun[1]
         recorder = self._recorder
-        # The CPU time is the target's too, so it can't tell whether the generator was busy: lag tells.
+        # No CPU time: it is the target's too, so it can't tell whether the generator was busy; lag tells.
         return (
             WorkerHealth(
                 index=0,
                 ended="stopped" if self._stop.is_set() else "done",
-                wall_ns=wall_ns,
-                cpu_ns=0,
-                spin_ns=min(self._pacer.spin_ns, cpu_ns),
+                wall_ns=self._clock.now_ns() - self._begun_ns,
                 paced_total=recorder.paced_total,
                 sent_total=recorder.sent_total,
                 answered_total=recorder.answered_total,

@@ -67,9 +67,11 @@ class Pacer:
         if self._done.done():
             return
         recorder = self._recorder
-        began_ns = self._cpu_ns() if self._spun_ns is not None else None
-        if self._spun_ns is not None and began_ns is not None and recorder.events_total == self._events_total:
-            self.spin_ns += began_ns - self._spun_ns
+        began_ns = None
+        if self._spun_ns is not None:
+            began_ns = self._cpu_ns()
+            if recorder.events_total == self._events_total:
+                self.spin_ns += began_ns - self._spun_ns
         before = self._next
         try:
             gap_ns = self._send_due(recorder.now_ns())

@@ -47,7 +47,7 @@ class Stage:
             raise ScenarioError("faults: in this process there is no server to freeze and no connection to break")
         self._actors: dict[str, Actor] = {}
         self._around = AsyncExitStack()
-        self.server_url = self.url = scenario.target.url
+        self.url = scenario.target.url  # where the load goes: the proxy's, where there is one
 
     async def __aenter__(self) -> Self:
         """Start what is to be started. Raises: Unreachable: something does not start, or the server is not ready."""
