@@ -9,10 +9,10 @@ EXAMPLE := examples/bank
 SEEDS ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help run encoder test simulate nightly bench lint format clean
+.PHONY: help run encoder test simulate check-history nightly bench lint format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(EXAMPLE)/models/active.json ## install, train the example bank, serve it on http://127.0.0.1:8080
 	$(BIN)/takt serve -c $(EXAMPLE)/takt.toml
@@ -26,8 +26,12 @@ test: $(VENV)/.test ## the test suite, in under 5 minutes
 simulate: $(VENV)/.test ## the simulations under virtual time, with SEEDS seeds each (500)
 	TAKT_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation
 
+check-history: $(EXAMPLE)/models/active.json | $(VENV)/.test ## overload a server and check that its history holds every invariant
+	$(BIN)/python -m tests.bench.live_history
+
 nightly: $(VENV)/.test ## the large counts: 10,000 simulation seeds, 20 kills, the crash and soak runs
 	TAKT_SEEDS=10000 $(BIN)/python -m pytest tests/simulation --timeout 7200
+	TAKT_SEEDS=10000 $(BIN)/python -m pytest tests/property --timeout 7200
 	TAKT_LOG_CRASHES=20 $(BIN)/python -m pytest tests/integration/test_log_crash.py --timeout 600
 	$(BIN)/python -m tests.bench.crash
 	$(BIN)/python -m tests.bench.soak --minutes 10
@@ -48,6 +52,7 @@ bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in th
 	$(BIN)/python -m tests.bench.load_peers
 	$(BIN)/python -m tests.bench.load_queue
 	$(BIN)/python -m tests.bench.load_takt
+	$(BIN)/python -m tests.bench.overload
 	$(BIN)/python -m tests.bench.model_quality --again --shots full --only 'Takt small' 'TF-IDF + LinearSVC'
 
 lint: $(VENV)/.test ## ruff, mypy --strict, import-linter, codespell

@@ -1,7 +1,8 @@
 """Who gets in: the hard bounds, in order, before any work is done.
 
 Only what is never negotiable stands here: an expired budget, a draining server, a full house, a budget too small for
-even the cheapest answer. Slack admission by criticality, the adaptive limit and shedding belong behind step 4.
+even the cheapest answer. What pressure allows comes after (overload.py), and what fits the budget after that (the
+ladder).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Refusal(Enum):
     DRAINING = "rejected-draining"
     FULL = "rejected-inflight"
     UNMEETABLE = "deadline-unmeetable"
+    SHED = "rejected-overload"
 
 
 class Admission:

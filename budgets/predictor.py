@@ -1,16 +1,20 @@
-"""Online estimates of what a step costs: its median and its tail over the last few seconds.
+"""Online estimates of what a step costs on the event loop: its median and its tail over the last few seconds.
 
 Counts in logarithmic buckets over two half windows, of which the older is dropped every two seconds. So an estimate
 follows the machine in both directions within four seconds, however many or few calls there are, a single outlier among
 less than 200 calls does not move the tail, and a step that is not used falls back to its profile.
 
-The regression on batch size and length, and the published coverage, will build on this file.
+What runs in batches on an executor has `batch_cost.BatchCost`, which knows size and length and costs ten times as much
+to keep.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
+from math import nan
+
+from budgets.batch_cost import P50
 
 _HALF_WINDOW_NS = 2_000_000_000
 # Upper edges from 1 us to 60 s, each 10 % above the one before: the error of a quantile.
@@ -20,6 +24,7 @@ _EDGES_NS: tuple[float, ...] = tuple(accumulate(range(188), lambda edge_ns, _: e
 _FEW_FOR_P50, _FEW_FOR_P99 = 8, 100
 # The first calls of a window are learned from one by one, later ones in lots: a look at all buckets takes 10 us.
 _ONE_BY_ONE, _LOT = 64, 32
+_COVERAGE_CALLS = 2_000
 # A warm-up sees too few calls to know the tail: allow this much more than it saw.
 _TAIL_MARGIN = 1.3
 
@@ -86,6 +91,38 @@ class CostEstimate:
         p50_ns, p99_ns = _quantile_ns(totals, calls // 2), _quantile_ns(totals, calls * 99 // 100)
         self._p50_ns = p50_ns if calls >= _FEW_FOR_P50 else self._profile_p50_ns
         self._p99_ns = p99_ns if calls >= _FEW_FOR_P99 else max(p99_ns, self._profile_p99_ns)
+
+
+class InlineCost:
+    """A `CostEstimate` for a rung that runs inline, with the methods of `BatchCost` and the same report of coverage."""
+
+    __slots__ = ("_below", "_calls", "_estimate")
+
+    def __init__(self, p50_ns: float, p99_ns: float) -> None:
+        self._estimate = CostEstimate(p50_ns, p99_ns)
+        self._calls = 0
+        self._below = [0, 0]  # of the calls, those at or below the median and the tail
+
+    def quantile_ns(self, at: int, texts: int, longest: int, now_ns: int) -> int:  # noqa: ARG002 - as BatchCost
+        """The median, or for any quantile above it the tail."""
+        return self._estimate.p50_ns() if at == P50 else self._estimate.p99_ns(now_ns)
+
+    def observe(self, texts: int, longest: int, cost_ns: int, now_ns: int) -> None:  # noqa: ARG002 - as BatchCost
+        estimate = self._estimate
+        if self._calls == _COVERAGE_CALLS:  # halve the past, so that the share is of the last thousand or two
+            self._calls //= 2
+            self._below = [each // 2 for each in self._below]
+        self._calls += 1
+        self._below[0] += cost_ns <= estimate.p50_ns()
+        self._below[1] += cost_ns <= estimate.p99_ns(now_ns)
+        estimate.observe(cost_ns, now_ns)
+
+    def coverage(self, at: int) -> float:
+        """Share of the latest calls at or below what was predicted before each; NaN before any."""
+        return self._below[at != P50] / self._calls if self._calls else nan
+
+    def restart(self) -> None:
+        self._estimate.restart()
 
 
 def _quantile_ns(totals: list[int], rank: int) -> int:

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+from budgets.batch_cost import P50
+from budgets.criticality import TAIL
+from fallbacks.breaker import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from budgets.predictor import CostEstimate
+    from budgets.job import Work
     from fallbacks.breaker import Breaker
+
+Q = TypeVar("Q")
+T = TypeVar("T")
+# An explorer needs this much more than a rung's median (llm-d explores with as much).
+_EXPLORER_SLACK = 1.5
 
 
 class Degraded(Enum):
@@ -37,8 +46,8 @@ class Skip(NamedTuple):
 class Line(Protocol):
     """What the ladder needs to know of the executor's queue."""
 
-    def wait_ns(self, now_ns: int) -> int:
-        """Expected time until a call submitted now would start."""
+    def wait_ns(self, rank: int, latest_start_ns: int, now_ns: int) -> int:
+        """Expected time until a job submitted now would start."""
         ...
 
     def overdue_ns(self, now_ns: int) -> int:
@@ -46,56 +55,107 @@ class Line(Protocol):
         ...
 
 
+class Cost(Protocol):
+    """What a call of a rung is expected to take."""
+
+    def quantile_ns(self, at: int, texts: int, longest: int, now_ns: int) -> int:
+        """`at` is an index into `budgets.batch_cost.QUANTILES`; `longest` is the longest question's length."""
+        ...
+
+    def observe(self, texts: int, longest: int, cost_ns: int, now_ns: int) -> None:
+        """Learn from a call."""
+        ...
+
+    def coverage(self, at: int) -> float:
+        """Share of the latest calls at or below what was expected of them at that quantile; NaN before any."""
+        ...
+
+    def restart(self) -> None:
+        """Forget what was learned."""
+        ...
+
+
 @dataclass(slots=True)
-class Rung:
-    """One way to answer: what it costs, whether it is in service, whether it runs on the executor."""
+class Rung(Generic[Q, T]):
+    """One way to answer: what it costs, whether it is in service, and whether it runs on the executor or inline."""
 
     name: str
-    cost: CostEstimate
+    cost: Cost
     breaker: Breaker
-    needs_executor: bool
+    work: Work[Q, T] | None  # None: it is cheap enough to run inline
+
+    @property
+    def needs_executor(self) -> bool:
+        return self.work is not None
 
 
-R = TypeVar("R", bound=Rung)
+R = TypeVar("R", bound="Rung[Any, Any]")
+
+
+class Ask(NamedTuple):
+    """What the ladder must know of a request.
+
+    `may_queue` is asked last, whether so many ns of the executor may be used. An explorer tries a rung although it may
+    be too slow: nothing else would show that it no longer is.
+    """
+
+    rank: int
+    length: int  # of the question, in characters
+    commit_ns: int  # when the answer must be held, at the latest
+    may_queue: Callable[[int], bool]
+    is_explorer: bool = False
 
 
 class Choice(NamedTuple, Generic[R]):
-    """A rung to try: the permit of its breaker, and when to stop waiting for it."""
+    """A rung to try: the permit of its breaker, when to stop waiting for it, and what is expected of it."""
 
     rung: R
     permit: int
     until_ns: int
+    cost_ns: int  # of a call alone, at the quantile of the request's class
+    wait_ns: int  # until it starts
+
+    @property
+    def latest_start_ns(self) -> int:
+        return self.until_ns - self.cost_ns
 
 
 def choose(
-    rungs: Sequence[R], skips: list[Skip], line: Line, *, now_ns: int, commit_ns: int, hop_ns: int
+    rungs: Sequence[R], skips: list[Skip], line: Line, ask: Ask, *, now_ns: int, hop_ns: int
 ) -> Choice[R] | None:
     """The best rung not yet skipped that can answer in time; None: take the floor.
 
     Appends to `skips` each rung that is passed over, so `len(skips)` is how far down the walk is.
 
-    Args:
-        commit_ns: when the answer must be held, at the latest.
-        hop_ns: kept back on the executor for the way back to the event loop and the coarseness of its timers.
+    Args: hop_ns: kept back on the executor for the way back to the event loop and the coarseness of its timers.
     """
+    tail = TAIL[ask.rank]
     for at in range(len(skips), len(rungs)):
         rung = rungs[at]
-        cost_ns, wait_ns, overdue_ns, until_ns = rung.cost.p99_ns(now_ns), 0, 0, commit_ns
+        cost_ns, wait_ns, overdue_ns, until_ns = rung.cost.quantile_ns(tail, 1, ask.length, now_ns), 0, 0, ask.commit_ns
         if rung.needs_executor:
-            wait_ns, overdue_ns = line.wait_ns(now_ns), line.overdue_ns(now_ns)
+            if ask.is_explorer:
+                cost_ns = min(cost_ns, int(_EXPLORER_SLACK * rung.cost.quantile_ns(P50, 1, ask.length, now_ns)))
+            overdue_ns = line.overdue_ns(now_ns)
             # A call that has overrun is likely to run as long again: the best guess without a model of the tail, and
             # it makes a stalled rung too dear within one budget.
             cost_ns = max(cost_ns, 2 * overdue_ns)
             # Waiting may be in vain, so it ends while the next rung, which runs inline, still fits.
-            until_ns -= hop_ns + (rungs[at + 1].cost.p99_ns(now_ns) if at + 1 < len(rungs) else 0)
+            until_ns -= hop_ns
+            if at + 1 < len(rungs):
+                until_ns -= rungs[at + 1].cost.quantile_ns(tail, 1, ask.length, now_ns)
+            wait_ns = line.wait_ns(ask.rank, until_ns - cost_ns, now_ns)
         if now_ns + wait_ns + cost_ns > until_ns:
             # Behind a call that drags, it is the rung that is too slow, not the others that are too many.
             fits_alone = now_ns + cost_ns <= until_ns and not overdue_ns
             skips.append(Skip(rung.name, Degraded.OVERLOAD if fits_alone else Degraded.BUDGET))
         elif (permit := rung.breaker.acquire(now_ns)) is None:
             skips.append(Skip(rung.name, Degraded.BREAKER))
+        elif rung.needs_executor and not ask.may_queue(rung.cost.quantile_ns(P50, 1, ask.length, now_ns)):
+            rung.breaker.record(permit, Ending.IGNORED, now_ns)
+            skips.append(Skip(rung.name, Degraded.OVERLOAD))
         else:
-            return Choice(rung, permit, until_ns)
+            return Choice(rung, permit, until_ns, cost_ns, wait_ns)
     return None
 
 

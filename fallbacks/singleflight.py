@@ -7,12 +7,12 @@ his own.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import Future
 
-    from budgets.line import Job
+    from budgets.job import Job
 
 T = TypeVar("T")
 
@@ -21,15 +21,14 @@ T = TypeVar("T")
 class Flight(Generic[T]):
     """One job and those who wait for it."""
 
-    job: Job[T]
+    job: Job[Any, T]
     waiters: list[Future[None]] = field(default_factory=list)
     has_ended: bool = False
     is_told: bool = False  # the rung's breaker knows how this run went
 
-    def join(self, waiter: Future[None], latest_start_ns: int) -> None:
+    def join(self, waiter: Future[None]) -> None:
         self.waiters.append(waiter)
         self.job.cancelled = False
-        self.job.latest_start_ns = max(self.job.latest_start_ns, latest_start_ns)
 
     def leave(self, waiter: Future[None]) -> None:
         """A job that nobody waits for any more is not started."""

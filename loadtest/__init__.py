@@ -11,6 +11,7 @@ How to read this, from a file to a verdict:
     stage, fault/ the server, if we start it, a proxy, and whoever breaks them at their times
     run           what lies on disk; everything below is made from it, again and again
     view          rows -> outcomes and latencies: the only place that says what a miss is
+    history       rows -> a line of JSON for each request, for who checks them beside the server's records
     statistics/   what a number of requests can prove
     gate/         expressions -> pass, fail or inconclusive
     quality/      degraded answers, asked for again at zero load

@@ -10,6 +10,7 @@ class AnswerBudget(msgspec.Struct, frozen=True):
 
     elapsed_ms: float = -1.0
     stages_ms: dict[str, float] = {}
+    late: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -24,7 +25,13 @@ class Answer(msgspec.Struct, frozen=True):
     budget: AnswerBudget = AnswerBudget()
 
 
-_DECODER = msgspec.json.Decoder(Answer)
+class _Problem(msgspec.Struct, frozen=True):
+    """What is read of a refusal (RFC 9457)."""
+
+    code: str = ""
+
+
+_DECODER, _PROBLEM_DECODER = msgspec.json.Decoder(Answer), msgspec.json.Decoder(_Problem)
 
 
 def read_answer(body: bytes) -> Answer | None:
@@ -33,3 +40,11 @@ def read_answer(body: bytes) -> Answer | None:
         return _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a server may nest what it likes
         return None
+
+
+def read_code(body: bytes) -> str:
+    """Why a request was refused; empty: it does not say so. Cost: below 1 us."""
+    try:
+        return _PROBLEM_DECODER.decode(body).code
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""

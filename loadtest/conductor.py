@@ -14,7 +14,7 @@ import asyncio
 import os
 import platform
 import secrets
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +26,7 @@ import numpy as np
 from budgets.clock import SystemClock
 from loadtest.crew import Alone, Crew, Workers
 from loadtest.errors import Interrupted, ScenarioError
+from loadtest.fault.exchange import exchange
 from loadtest.gate.expression import Agreement, parse
 from loadtest.interrupt import Interrupts
 from loadtest.live import watch
@@ -34,10 +35,21 @@ from loadtest.quality.client import Client
 from loadtest.quality.replay import replay
 from loadtest.quantity import MS
 from loadtest.record import MAX_ROUTES, OTHER_ROUTE
-from loadtest.run import Run, RunRecord, WorkerHealth, create, discard, open_run, save
+from loadtest.run import (
+    METRICS_AFTER,
+    METRICS_BEFORE,
+    Run,
+    RunRecord,
+    WorkerHealth,
+    create,
+    discard,
+    open_run,
+    save,
+)
 from loadtest.sample import NEVER
 from loadtest.schedule import plan
 from loadtest.stage import Stage
+from loadtest.wire import BadHttp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +62,7 @@ if TYPE_CHECKING:
 _LEAD_NS = 200 * MS
 # Of each rung, for a gate on agreement where the scenario says no number: half of a 95 % interval is then below 0.07.
 _REPEATED = 200
+_OK = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +134,25 @@ async def _stage(options: Options, stage: Stage, interrupts: Interrupts) -> None
         )
         stack.push_async_callback(crew.close)
         await crew.ready()
+        await _keep_metrics(run, options, METRICS_BEFORE)
         record = await _perform(run, crew, stage, options.live, interrupts)
         save(options.out, record)
+        await _keep_metrics(run, options, METRICS_AFTER)
         if record.status == "complete" and record.scenario.quality.replay:
             ask = Client(record.scenario).ask if options.target is None else options.target.ask
             repeats = await replay(open_run(options.out), ask)
             save(options.out, msgspec.structs.replace(record, repeats=repeats))
+
+
+async def _keep_metrics(run: Run, options: Options, name: str) -> None:
+    """What the server counted so far, for the run's history; one that does not tell is no error."""
+    target = run.record.scenario.target
+    if options.target is not None or target.answers != "takt":
+        return
+    with suppress(OSError, BadHttp):
+        response = await exchange("GET", f"{target.url.rstrip('/')}/metrics", headers=target.headers)
+        if response.status == _OK:
+            await asyncio.to_thread((options.out / name).write_bytes, response.body)
 
 
 async def _perform(run: Run, crew: Crew, stage: Stage, live: Mode, interrupts: Interrupts) -> RunRecord:

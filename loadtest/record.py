@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loadtest.answer import Answer, read_answer
+from loadtest.answer import Answer, read_answer, read_code
 from loadtest.sample import (
     ANSWERED,
     ANSWERED_AT,
@@ -19,6 +19,7 @@ from loadtest.sample import (
     NEVER,
     REASONS,
     RUNGS,
+    SAID,
     SAMPLE,
     STAGES,
 )
@@ -93,22 +94,27 @@ class Recorder:
     def failed(self, row: int, error: int) -> None:
         """A request ended without an HTTP answer, now. Args: error: RESET, GAVE_UP, BAD_HTTP of sample.py."""
         self.failed_total += 1
-        self._write(row, (NEVER, self.now_ns(), 0, 0, NEVER, *_NO_STAGES, error, NEVER, 0, 0, 0))
+        self._write(row, (NEVER, self.now_ns(), 0, 0, NEVER, *_NO_STAGES, error, NEVER, 0, 0, 0, 0))
 
     def answered(self, row: int, first_ns: int, done_ns: int, status: int, body: bytes) -> None:
         """An HTTP answer is there. Times from the start of the run."""
-        answer = None
-        if status == _OK and self._reads_answers:
-            answer = read_answer(body)
-            if answer is None:
-                status = BAD_ANSWER
-        self.decided(row, first_ns, done_ns, status, answer)
+        answer, code = None, ""
+        if not self._reads_answers:
+            pass
+        elif status != _OK:
+            code = read_code(body)
+        elif (answer := read_answer(body)) is None:
+            status = BAD_ANSWER
+        self.decided(row, first_ns, done_ns, status, answer, code)
 
-    def decided(self, row: int, first_ns: int, done_ns: int, status: int, answer: Answer | None) -> None:
-        """An answer that needs no reading, or none."""
+    def decided(
+        self, row: int, first_ns: int, done_ns: int, status: int, answer: Answer | None, code: str = ""
+    ) -> None:
+        """An answer that needs no reading, or none. Args: code: why there is none."""
         self.answered_total += 1
         if answer is None:
-            self._write(row, (first_ns, done_ns, 0, 0, NEVER, *_NO_STAGES, status, NEVER, 0, 0, 0))
+            said = _number(_SAID_NUMBERS, code)
+            self._write(row, (first_ns, done_ns, 0, 0, NEVER, *_NO_STAGES, status, NEVER, 0, 0, 0, said))
             return
         high, low = _halves(answer.decision_id)
         stages_ms = answer.budget.stages_ms
@@ -126,6 +132,7 @@ class Recorder:
                 _number(_RUNG_NUMBERS, answer.rung),
                 _number(_DEGRADED_NUMBERS, answer.degraded),
                 _number(_REASON_NUMBERS, answer.reason),
+                _LATE if answer.budget.late else _IN_TIME,
             ),
         )
 
@@ -150,6 +157,8 @@ def _numbers(words: tuple[str, ...]) -> dict[str, int]:
 
 
 _RUNG_NUMBERS, _DEGRADED_NUMBERS, _REASON_NUMBERS = _numbers(RUNGS), _numbers(DEGRADED), _numbers(REASONS)
+_SAID_NUMBERS = _numbers(SAID)
+_IN_TIME, _LATE = SAID.index("in-time"), SAID.index("late")
 
 
 def _number(numbers: dict[str, int], word: str) -> int:

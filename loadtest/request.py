@@ -21,6 +21,11 @@ _HASH = 2_654_435_761  # Knuth's multiplicative hash: consecutive rows get words
 _ALREADY = {"host", "content-type", "content-length", "connection"}
 
 
+def client_id(run_id: str, row: int) -> str:
+    """The id that the request of a row has in its body."""
+    return f"{run_id}-{row:09d}"
+
+
 class Requests:
     """What each row of a run sends. Cost: about 1.5 us a request once its text was sent before."""
 

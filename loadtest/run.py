@@ -4,6 +4,7 @@ runs/NAME/run.json        RunRecord
 runs/NAME/planned.npy     the schedule, sample.PLANNED
 runs/NAME/samples.npy     what happened, sample.SAMPLE; workers write into it while they run
 runs/NAME/payloads.jsonl  what was sent, a line each: {"body": {...}, "label": ...}
+runs/NAME/metrics.*.txt   Takt's /metrics before the first request and after the last answer
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from loadtest.sample import PLANNED, SAMPLE, empty
 from loadtest.scenario.spec import Scenario
 
 RUN, PLAN, SAMPLES, PAYLOADS = "run.json", "planned.npy", "samples.npy", "payloads.jsonl"
+METRICS_BEFORE, METRICS_AFTER = "metrics.before.txt", "metrics.after.txt"
 _NEW = f"{RUN}.new"
 
 
@@ -139,7 +141,7 @@ def create(path: Path, record: RunRecord, planned: np.ndarray, payloads: tuple[P
 def discard(path: Path) -> None:
     """Remove a run of which nothing happened, so that its directory can be used again; nothing else that is there."""
     with suppress(OSError):
-        for name in (RUN, _NEW, PLAN, SAMPLES, PAYLOADS):
+        for name in (RUN, _NEW, PLAN, SAMPLES, PAYLOADS, METRICS_BEFORE):
             (path / name).unlink(missing_ok=True)
         path.rmdir()
 

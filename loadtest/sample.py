@@ -24,6 +24,11 @@ NOT_SAID = 255
 RUNGS = ("", "guard", "large", "small", "cache", "rules", "default", "other")
 DEGRADED = ("", "none", "budget", "overload", "breaker", "error", "cold", "other")
 REASONS = ("", "guard", "model", "cache", "rule", "default", "unsure", "policy", "experiment", "other")
+# What the server says of it itself: of an answer, whether it kept to the budget; else the problem's `code`.
+SAID = (
+    "", "in-time", "late", "deadline-expired", "deadline-unmeetable", "rejected-overload", "rejected-inflight",
+    "rejected-draining", "unavailable", "malformed", "internal", "other",
+)  # fmt: skip
 STAGES = ("parse", "admit", "floor", "context", "cache", "queue", "infer", "policy", "assign", "encode", "loop")
 
 NEVER = -1
@@ -57,11 +62,11 @@ SAMPLE = np.dtype(
         ("rung", "u1"),
         ("degraded", "u1"),
         ("reason", "u1"),
-        ("_", "u1"),
+        ("said", "u1"),
     ]
 )
 # The part that is written at once when an answer has come, from `first_ns` on.
-ANSWERED = struct.Struct("<qqQQ12ihhBBB")
+ANSWERED = struct.Struct("<qqQQ12ihhBBBB")
 ANSWERED_AT = SAMPLE.fields["first_ns"][1]  # type: ignore[index] # it has fields
 MAX_REQUESTS = 10_000_000  # a run's files are 130 bytes a request
 

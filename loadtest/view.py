@@ -96,13 +96,16 @@ def view(run: Run) -> View:
     """All requests of a run, warm-up included; `.on("all")` leaves that out."""
     order = np.argsort(run.planned["intended_ns"], kind="stable")
     planned, sample = run.planned[order], run.samples[order]
-    latency_ns = np.where(
-        (sample["status"] == 200) & (sample["done_ns"] != NEVER),  # noqa: PLR2004 - HTTP's OK
-        sample["done_ns"] - planned["intended_ns"],
-        FOREVER_NS,
-    )
+    latency_ns = latency_of(planned, sample)
     outcome = classify(planned, sample, latency_ns)
     return View(run.record, order, planned, sample, outcome, latency_ns)
+
+
+def latency_of(planned: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """From the intended time to the last byte of a 200; without one FOREVER_NS. int64."""
+    is_answered = (sample["status"] == 200) & (sample["done_ns"] != NEVER)  # noqa: PLR2004 - HTTP's OK
+    latency_ns: np.ndarray = np.where(is_answered, sample["done_ns"] - planned["intended_ns"], FOREVER_NS)
+    return latency_ns
 
 
 def classify(planned: np.ndarray, sample: np.ndarray, latency_ns: np.ndarray) -> np.ndarray:

@@ -77,6 +77,17 @@ class Classifier:
         """`interpret(scores(text, values))`."""
         return self.interpret(self.scores(text, values))
 
+    def predict_many(self, questions: Sequence[Question]) -> list[Prediction | Exception]:
+        """`predict` of each, in one call of the runtime; the `BadOutput` of one is his alone. Raises: RunFailed."""
+        scores = [self.scores(*questions[0])] if len(questions) == 1 else self.scores_many(questions)
+        return [self._try(each) for each in scores]
+
+    def _try(self, scores: Scores) -> Prediction | Exception:
+        try:
+            return self.interpret(scores)
+        except errors.BadOutput as error:
+            return error
+
     def scores(self, text: str, values: tuple[Value, ...] = ()) -> Scores:
         """Scores of the labels for a raw or normalised text, and what is known beside it. Raises: RunFailed."""
         question = Question(text, values)

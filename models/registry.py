@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 
+from budgets.batch_cost import Sample
 from models import errors
 from models.classifier import Classifier, Scores
 from models.inputs import Question
@@ -15,7 +16,7 @@ from models.session import CPU
 from models.spec import Manifest, RungManifest, read_manifest, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from models.columns import Value
 
 _ROUNDS = 3
+_CALL_SIZES, _CALLS_EACH, _LONG_CALL_NS = (1, 2, 4, 8), 6, 40_000_000
 _WARM_UP_TEXTS = (
     "my card has not arrived",
     "I want to talk to a real person",
@@ -48,11 +50,12 @@ _WARM_UP_TEXTS = (
 
 
 class LoadedRung(Struct, frozen=True, kw_only=True):
-    """A rung ready to answer, and what an answer costs here."""
+    """A rung ready to answer, and what an answer costs here: alone, and for calls of several texts."""
 
     classifier: Classifier
     p50_ns: int
     p99_ns: int
+    profile: tuple[Sample, ...]
 
 
 class LoadedModels(Struct, frozen=True, kw_only=True):
@@ -74,7 +77,8 @@ def load(models_dir: Path, providers: Sequence[str] = CPU) -> LoadedModels:
         graph = verify(models_dir / spec.file, spec.sha256)
         classifier = Classifier(manifest.labels, spec, models_dir, graph, providers)
         p50_ns, p99_ns = warm_up(classifier, models_dir)
-        rungs[spec.name] = LoadedRung(classifier=classifier, p50_ns=p50_ns, p99_ns=p99_ns)
+        profile = (*_profile(classifier, models_dir),)
+        rungs[spec.name] = LoadedRung(classifier=classifier, p50_ns=p50_ns, p99_ns=p99_ns, profile=profile)
     return LoadedModels(manifest=manifest, rungs=rungs)
 
 
@@ -109,6 +113,31 @@ def warm_up(classifier: Classifier, models_dir: Path) -> tuple[int, int]:
     except (errors.BadOutput, errors.RunFailed) as error:
         raise errors.BadFile(models_dir / classifier.spec.file, f"fails at warm-up: {error}") from error
     return quantiles(np.min(rounds[1:], axis=0))  # the first fills the word cache and the runtime's arenas
+
+
+def _profile(classifier: Classifier, models_dir: Path) -> Iterator[Sample]:
+    """What calls of more and more texts cost, until a call keeps a thread too long. Raises: BadFile."""
+    questions = [Question(text, _usual(classifier.spec)) for text in _WARM_UP_TEXTS]
+    for texts in _CALL_SIZES:
+        for first in range(0, len(questions) - texts + 1, max(texts, len(questions) // _CALLS_EACH)):
+            asked = questions[first : first + texts]
+            longest = max(len(question.text) for question in asked)
+            try:
+                cost_ns = min(_call_ns(classifier, asked) for _ in range(_ROUNDS))
+            except (errors.BadOutput, errors.RunFailed) as error:
+                raise errors.BadFile(models_dir / classifier.spec.file, f"fails at warm-up: {error}") from error
+            yield Sample(texts, longest, cost_ns)
+        if cost_ns > _LONG_CALL_NS:
+            return
+
+
+def _call_ns(classifier: Classifier, questions: Sequence[Question]) -> int:
+    """What one call costs, from questions to predictions. Raises: BadOutput, RunFailed."""
+    started_ns = perf_counter_ns()
+    for answer in classifier.predict_many(questions):
+        if isinstance(answer, Exception):
+            raise answer
+    return perf_counter_ns() - started_ns
 
 
 def _usual(spec: RungManifest) -> tuple[Value, ...]:

@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # --help, --version, wrong usage
         return int(done.code or 0)
     try:
-        code: int = import_module(f"router.commands.{args.command}").run(args)
+        module = import_module(f"router.commands.{args.command.replace('-', '_')}")
+        code: int = module.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -85,6 +86,8 @@ def _parser() -> Parser:
     arguments.add_models(commands)
     arguments.add_serving(commands)
     arguments.add_decisions(commands)
+    arguments.add_audit(commands)
+    arguments.add_check_history(commands)
     add_loadtest(commands)
     return parser
 

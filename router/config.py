@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
 
 from budgets.admission import AdmissionSettings
 from budgets.deadline import BudgetSettings
+from budgets.overload import OverloadSettings
 from fallbacks.breaker import BreakerSettings
 from fallbacks.cache import CacheSettings
 from models.calibrate import KEPT_ACCURACY
 from models.session import CPU
+from router.http.callers import CallerSettings
 from router.http.settings import ServerSettings
 from router.log import LogSettings
 from router.policy.errors import PolicyError
-from router.policy.project import fit, parse_toml
+from router.policy.project import Name, fit, parse_toml
 from router.telemetry.settings import TelemetrySettings
 
 if TYPE_CHECKING:
@@ -73,12 +75,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     server: ServerSettings = ServerSettings()
     budget: BudgetSettings = BudgetSettings()
     admission: AdmissionSettings = AdmissionSettings()
+    overload: OverloadSettings = OverloadSettings()
     models: ModelSettings = ModelSettings()
     cache: CacheSettings = CacheSettings()
     breaker: BreakerSettings = BreakerSettings()
     log: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     files: FileSettings = FileSettings()
+    callers: dict[Name, CallerSettings] = {}
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,33 +117,56 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     """Read takt.toml and apply `TAKT__SECTION__KEY=value`. Raises: PolicyError naming file or variable, and key."""
     raw = parse_toml(path)
     overridden = _override(raw, environment)
-    settings = fit(raw, Settings, f"{path}{overridden}")
+    settings = _fit_settings(raw, f"{path}{overridden}")
     if settings.budget.default_ms > settings.budget.max_ms:
         raise PolicyError(f"{path}: budget.default_ms = {settings.budget.default_ms} is above budget.max_ms")
+    _check_keys(settings, path)
     return Config(settings=settings, folder=path.resolve().parent)
+
+
+def _fit_settings(raw: dict[str, Any], where: str) -> Settings:
+    """Each caller on its own first, because msgspec does not say which entry of a table it means."""
+    callers = raw.get("callers")
+    for name, caller in callers.items() if isinstance(callers, dict) else ():
+        fit({name: caller}, dict[Name, Any], f"{where}: callers.{name}")
+        fit(caller, CallerSettings, f"{where}: callers.{name}")
+    return fit(raw, Settings, where)
+
+
+def _check_keys(settings: Settings, path: Path) -> None:
+    """Each key tells one caller, and none is the admin's."""
+    owners = {settings.server.admin_token: "server.admin_token"}
+    for name, caller in settings.callers.items():
+        if caller.key in owners:
+            raise PolicyError(f"{path}: callers.{name}.key: is the same as {owners[caller.key]}")
+        owners[caller.key] = f"callers.{name}.key"
 
 
 def _override(raw: dict[str, Any], environment: Mapping[str, str]) -> str:
     """Write the variables into `raw`; returns what to add to an error's place."""
     names = sorted(name for name in environment if name.startswith(ENV_PREFIX))
     for name in names:
-        section, separator, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
-        if not separator or not section or not key:
+        *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
+        if not sections or not all((*sections, key)):
             raise PolicyError(f"{name}: an override is written {ENV_PREFIX}SECTION__KEY, as in TAKT__SERVER__PORT=9000")
-        table = raw.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise PolicyError(f"{name}: {section} is not a section")
-        table[key] = environment[name] if _is_text(section, key) else _value(environment[name])
+        table: Any = raw
+        for section in sections:  # more than one: the callers have one each
+            table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise PolicyError(f"{name}: {section} is not a section")
+        table[key] = environment[name] if _is_text(sections, key) else _value(environment[name])
     return f" with {', '.join(names)}" if names else ""
 
 
-def _is_text(section: str, key: str) -> bool:
+def _is_text(sections: list[str], key: str) -> bool:
     """Whether the setting is a string: an admin token may look like a number."""
-    sections = {each.encode_name: each.type for each in msgspec.structs.fields(Settings)}
-    if section not in sections:
-        return False
-    kinds = {each.encode_name: each.type for each in msgspec.structs.fields(sections[section])}
-    return get_args(kinds.get(key))[:1] == (str,)
+    kind: Any = Settings
+    for part in (*sections, key):
+        if get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+        elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            kind = {each.encode_name: each.type for each in msgspec.structs.fields(kind)}.get(part)
+    return get_args(kind)[:1] == (str,)
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 - whatever TOML can say

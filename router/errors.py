@@ -21,6 +21,7 @@ _WORDS = {
     Refusal.EXPIRED: (504, "the budget had run out before the work began"),
     Refusal.UNMEETABLE: (504, "no answer, however cheap, fits into what is left of the budget"),
     Refusal.FULL: (503, "as many requests as `admission.max_inflight` allows are being decided"),
+    Refusal.SHED: (503, "the server is overloaded, and more critical requests come first"),
     Refusal.DRAINING: (503, "the server is shutting down; another one will answer"),
 }
 

@@ -13,17 +13,21 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from budgets.batch_cost import BatchCost
+from budgets.criticality import CRITICAL_PLUS
 from budgets.deadline import NS_PER_MS
-from budgets.line import Job
+from budgets.job import Job, Work
+from models.errors import BadOutput
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from fallbacks.runner import Executor
-    from models.classifier import Classifier, Prediction
+    from models.classifier import Classifier, Prediction, Scores
     from models.columns import Value
+    from models.inputs import Question
     from router.log import StoreFault
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -71,7 +75,7 @@ class Faults:
         self.plan = FaultPlan()
         self._rng, self._loop, self._executor, self._store = rng, loop, executor, store
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
-        self._block: Job[bool] | None = None  # the one of the executor
+        self._block: Job[None, bool] | None = None  # the one of the executor
         self._cleared = Event()
 
     def set(self, plan: FaultPlan) -> None:
@@ -95,12 +99,14 @@ class Faults:
 
     def _block_executor(self) -> None:
         cleared, seconds = Event(), self.plan.executor.block_ms / 1e3
-        self._block = Job(lambda: cleared.wait(seconds), 0, 0, NEVER_NS, self._block_ended)
+        # Free of charge, and first in line: nobody foresees it.
+        work: Work[None, bool] = Work("block", BatchCost.flat(1, 1), lambda _: [cleared.wait(seconds)])
+        self._block = Job(work, None, 0, CRITICAL_PLUS, 0, NEVER_NS, NEVER_NS, 0, self._block_ended)
         self._cleared = cleared
         if not self._executor.submit(self._block):
             self._block_ended(self._block)
 
-    def _block_ended(self, job: Job[bool]) -> None:
+    def _block_ended(self, job: Job[None, bool]) -> None:
         """Not before this is the next block made: blocks that take turns with slow calls must not pile up."""
         if job is self._block:
             self._block = None
@@ -113,14 +119,41 @@ class Faults:
         """The classifier's `predict`, with what the plan says for the rung of that name."""
 
         def predict(text: str, values: tuple[Value, ...] = ()) -> Prediction:
-            fault: RungFault = getattr(self.plan, name, RungFault())
-            if fault.delay_ms:
-                time.sleep(fault.delay_ms / 1e3)
-            if self._rng.random() < fault.error_share:
-                raise InjectedError(f"{name} was told to fail")
-            scores = classifier.scores(text, values)
-            if self._rng.random() < fault.nan_share:
-                scores = scores._replace(logits=np.full_like(scores.logits, np.nan))
-            return classifier.interpret(scores)
+            self._delay(name)
+            return self._answer(name, classifier, classifier.scores(text, values))
 
         return predict
+
+    def around_many(
+        self, name: str, classifier: Classifier
+    ) -> Callable[[Sequence[Question]], list[Prediction | Exception]]:
+        """The same of `predict_many`: slow as a whole, failing one by one."""
+
+        def predict_many(questions: Sequence[Question]) -> list[Prediction | Exception]:
+            self._delay(name)
+            answers: list[Prediction | Exception] = []
+            for scores in classifier.scores_many(questions):
+                try:
+                    answers.append(self._answer(name, classifier, scores))
+                except (InjectedError, BadOutput) as error:
+                    answers.append(error)
+            return answers
+
+        return predict_many
+
+    def _fault(self, name: str) -> RungFault:
+        fault: RungFault = getattr(self.plan, name, RungFault())
+        return fault
+
+    def _delay(self, name: str) -> None:
+        delay_ms = self._fault(name).delay_ms
+        if delay_ms:
+            time.sleep(delay_ms / 1e3)
+
+    def _answer(self, name: str, classifier: Classifier, scores: Scores) -> Prediction:
+        fault = self._fault(name)
+        if self._rng.random() < fault.error_share:
+            raise InjectedError(f"{name} was told to fail")
+        if self._rng.random() < fault.nan_share:
+            scores = scores._replace(logits=np.full_like(scores.logits, np.nan))
+        return classifier.interpret(scores)

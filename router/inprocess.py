@@ -70,7 +70,7 @@ class InProcess:
             ledger.mark(Stage.PARSE, clock.now_ns())
             decision = await app.pipeline.decide(app.point, Request(interaction, total_ns / NS_PER_MS), budget)
         except RequestRefused as refused:
-            raise TargetRefused(refused.status, refused.detail) from None
+            raise TargetRefused(refused.status, refused.detail, refused.code) from None
         answer = build_answer(app, interaction, decision, budget)
         codec.encode(codec.JSON, answer)  # for its time: a server would
         ledger.mark(Stage.ENCODE, clock.now_ns())
@@ -81,7 +81,7 @@ class InProcess:
             route=answer.route,
             reason=answer.reason,
             decision_id=answer.decision_id,
-            budget=AnswerBudget(ledger.elapsed_ns / NS_PER_MS, ledger.stages_ms()),
+            budget=AnswerBudget(ledger.elapsed_ns / NS_PER_MS, ledger.stages_ms(), not budget.is_met()),
         )
 
     async def set_faults(self, faults: Mapping[str, Any]) -> None:

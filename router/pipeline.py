@@ -12,60 +12,37 @@ What comes before (decoding, the deadline) and after (encoding) is `router/http/
 from __future__ import annotations
 
 import asyncio
-import logging
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
-from budgets.deadline import NS_PER_MS
+from budgets.admission import Refusal
+from budgets.brownout import Luxury
+from budgets.criticality import COHORTS, cohort, level
 from budgets.ledger import Stage
 from budgets.predictor import CostEstimate
-from fallbacks.ladder import Degraded, Skip, choose, degraded
+from budgets.shedding import Verdict
+from router.descent import Descent, Key, Quest
 from router.domain.decision import Decision, Reason
 from router.errors import NotAdmitted
 from router.log import LogUnavailable
 from router.recording import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from budgets.admission import Admission
     from budgets.clock import Clock
     from budgets.deadline import Budget
+    from budgets.overload import Overload
     from fallbacks.cache import Cache
-    from fallbacks.ladder import Choice
-    from fallbacks.runner import Run, Runner
     from models.classifier import Prediction
-    from models.columns import Value
     from router.domain.identity import IdSource
     from router.log import Log
-    from router.policy.point import ModelRung, Plan, Point, Request
+    from router.policy.point import Plan, Point, Request
     from router.telemetry.registry import Metrics
 
 # Everything of a decision that is not a model, before it has been measured (p99 on a slow machine).
 OWN_COST_NS = 200_000
 # Above this a text is not cached.
 MAX_CACHED_CHARS = 512
-_TELL_EVERY_NS = 1_000_000_000
-# uvloop's timers are 1 ms grained, so a commit timer may ring a millisecond late; as much again to act on it.
-TIMER_SLACK_NS = 2 * NS_PER_MS
-
-
-_LOGGER = logging.getLogger("takt.pipeline")
-
-
-class Key(NamedTuple):
-    """What makes two questions the same."""
-
-    point: str
-    plan_version: str
-    text: str
-    values: tuple[Value, ...] = ()
-
-
-class Lag(Protocol):
-    """How late the event loop runs what is due."""
-
-    def p99_ns(self, now_ns: int) -> int: ...
+_NS_PER_HOUR = 3_600_000_000_000
 
 
 class Pipeline:
@@ -76,25 +53,26 @@ class Pipeline:
         *,
         clock: Clock,
         admission: Admission,
+        control: Overload,
         cache: Cache[Key, Prediction],
-        runner: Runner[Key, Prediction],
+        descent: Descent,
         log: Log,
         metrics: Metrics,
-        lag: Lag,
         ids: IdSource,
         keep_text: bool,
         await_commit: bool,
     ) -> None:
         self.admission = admission
+        self.control = control
         self.cache = cache
         self.metrics = metrics
-        self._clock, self._runner, self._log, self._lag, self._ids = clock, runner, log, lag, ids
+        self._clock, self._descent, self._log, self._ids = clock, descent, log, ids
         self._keep_text, self._await_commit = keep_text, await_commit
         self._own_cost = CostEstimate(OWN_COST_NS / 2, OWN_COST_NS / 1.3)
         # A wait for the disk is cut to what the budget has left, so it is no cost that must be kept free.
         self._own_last = Stage.ASSIGN if await_commit else Stage.POLICY
+        self._next_cohort = 0  # of those who say nothing of themselves
         self.commits_missed_total = 0
-        self._tell_again_ns = 0
 
     async def decide(self, point: Point, request: Request, budget: Budget) -> Decision:
         """The answer within the budget, from the best rung that fits.
@@ -102,27 +80,64 @@ class Pipeline:
         Raises: NotAdmitted: no answer can be had in time, or the server takes no more.
         """
         now_ns, ledger, plan = self._clock.now_ns, budget.ledger, point.plan
-        start_ns = now_ns()
-        refusal = self.admission.admit(budget, start_ns, self._own_cost.p99_ns(start_ns))
-        ledger.mark(Stage.ADMIT, now_ns())
-        if refusal is not None:
-            self.metrics.refused.child(refusal.value).inc()
-            raise NotAdmitted(refusal)
+        verdict, its_level = self._admit(request, budget)
+        is_dark = not self.control.enforces
         try:
             request.read(plan.columns, self._clock.wall_ns())
             decision = self._guard(point, request)
             if decision is None:
                 held = self._floor(point, request)
                 ledger.mark(Stage.FLOOR, now_ns())
-                decision = await self._improve(point, plan, request, budget, held)
+                obeyed = Verdict.ADMIT if is_dark else verdict
+                decision = await self._improve(point, plan, request, budget, held, obeyed)
             else:
                 ledger.mark(Stage.FLOOR, now_ns())
             decision.decision_id = self._ids.next_id()
+            decision.level, decision.verdict = its_level, verdict.value
+            decision.is_dark = is_dark and verdict is not Verdict.ADMIT
             ledger.mark(Stage.POLICY, now_ns())
             await self._record(point, plan, request, budget, decision)
         finally:
             self.admission.release()
         return decision
+
+    def screen(self, rank: int | None, left_ns: int | None) -> None:
+        """What can be told before a request is decoded. None: not known yet. Raises: NotAdmitted."""
+        now_ns, refusal = self._clock.now_ns(), None
+        if left_ns is not None and left_ns <= 0:
+            refusal = Refusal.EXPIRED
+        elif rank is not None and self.control.enforces and self.control.shuts_out(rank, now_ns):
+            self.control.judge(level(rank, COHORTS - 1), now_ns)  # it counts as an arrival
+            refusal = Refusal.SHED
+        if refusal is not None:
+            self.metrics.refused.child(refusal.value).inc()
+            raise NotAdmitted(refusal)
+
+    def _admit(self, request: Request, budget: Budget) -> tuple[Verdict, int]:
+        """The hard bounds, then what the pressure allows a request of its level. Raises: NotAdmitted."""
+        now_ns = self._clock.now_ns()
+        refusal, verdict = self.admission.admit(budget, now_ns, self._own_cost.p99_ns(now_ns)), Verdict.ADMIT
+        its_level = self._level(request)
+        if refusal is None:
+            verdict = self.control.judge(its_level, now_ns)
+            if verdict is Verdict.REJECT and self.control.enforces:
+                self.admission.release()
+                refusal = Refusal.SHED
+        budget.ledger.mark(Stage.ADMIT, self._clock.now_ns())
+        if refusal is not None:
+            self.metrics.refused.child(refusal.value).inc()
+            raise NotAdmitted(refusal)
+        return verdict, its_level
+
+    def _level(self, request: Request) -> int:
+        """Sessions, customers and callers share a fate for an hour; who says nothing of himself is spread evenly."""
+        interaction = request.interaction
+        unit = interaction.session_id or interaction.customer_id or request.caller
+        if unit is None:
+            its_cohort = self._next_cohort = (self._next_cohort + 1) % COHORTS
+        else:
+            its_cohort = cohort(unit, self._clock.wall_ns() // _NS_PER_HOUR)
+        return level(interaction.criticality.rank, its_cohort)
 
     def finish(self, point: Point, decision: Decision, budget: Budget) -> None:
         """Count a decision whose answer has been encoded, and learn what the pipeline itself costs."""
@@ -130,6 +145,7 @@ class Pipeline:
         stages_ns = ledger.stages_ns
         own_ns = sum(stages_ns[Stage.FLOOR : Stage.QUEUE]) + sum(stages_ns[self._own_last : Stage.LOOP])
         self._own_cost.observe(own_ns, ledger.start_ns + ledger.elapsed_ns)
+        self.metrics.observe_class(decision.level // COHORTS, met=budget.is_met())
         self.metrics.observe_decision(
             point.name, decision.rung, decision.degraded, decision.reason.value,
             ledger.elapsed_ns, budget.is_met(), stages_ns,
@@ -151,7 +167,9 @@ class Pipeline:
         route, confidence = match.answer
         return Decision(route, "rules", Reason.RULE, confidence, match=(match.name, match.why))
 
-    async def _improve(self, point: Point, plan: Plan, request: Request, budget: Budget, held: Decision) -> Decision:
+    async def _improve(
+        self, point: Point, plan: Plan, request: Request, budget: Budget, held: Decision, verdict: Verdict
+    ) -> Decision:
         """A fresh cache entry settles it; a stale one is a better floor; else down the ladder."""
         if not request.words:  # blanks and punctuation: there is nothing for a model to read
             return held
@@ -162,65 +180,14 @@ class Pipeline:
         budget.ledger.mark(Stage.CACHE, self._clock.now_ns())
         if hit is not None and hit.is_fresh:
             return held
-        return await self._descend(point, plan.rungs, key, budget, held)
-
-    async def _descend(
-        self, point: Point, rungs: tuple[ModelRung, ...], key: Key, budget: Budget, held: Decision
-    ) -> Decision:
-        """Try the rungs from the best downwards; what none of them can answer in time, the held answer does."""
         commit_ns = budget.deadline_ns - self._own_cost.p99_ns(self._clock.now_ns())
-        skips: list[Skip] = [] if rungs else [Skip("models", Degraded.COLD)]
-        while rungs:
-            now_ns = self._clock.now_ns()
-            hop_ns = TIMER_SLACK_NS + self._lag.p99_ns(now_ns)
-            choice = choose(rungs, skips, self._runner.executor, now_ns=now_ns, commit_ns=commit_ns, hop_ns=hop_ns)
-            if choice is None:
-                break
-            rung = choice.rung
-            # Only what the best rung says is kept: a fresh entry stands for it.
-            keep = self._keep if rung is rungs[0] else None
-            run = await self._run(choice, key, budget, keep)
-            if run.value is not None:
-                held = point.read(run.value, rung.threshold, rung.name, Reason.MODEL)
-                break
-            skips.append(Skip(rung.name, run.why))
-            if run.error:
-                self._tell(rung.name, run.error)
-        held.skips, held.degraded = skips, degraded(skips).value
-        return held
+        quest = Quest(point, plan, key, request.interaction.criticality.rank, budget, commit_ns)
+        return await self._descent.descend(quest, verdict, held, self._keep)
 
     def _keep(self, key: Key, prediction: Prediction) -> None:
         """Cache a prediction, late or not. Long texts hardly come twice, and would fill the memory."""
-        if len(key.text) <= MAX_CACHED_CHARS:
+        if len(key.text) <= MAX_CACHED_CHARS and self.control.keeps(Luxury.CACHE_WRITES):
             self.cache.put(key, prediction, self._clock.now_ns())
-
-    def _tell(self, rung: str, error: str) -> None:
-        """Count an error of a rung, and log one a second at most."""
-        self.metrics.rung_errors.child(rung).inc()
-        now_ns = self._clock.now_ns()
-        if now_ns >= self._tell_again_ns:
-            self._tell_again_ns = now_ns + _TELL_EVERY_NS
-            _LOGGER.warning("rung_failed", extra={"rung": rung, "error": error[:500]})
-
-    async def _run(
-        self, choice: Choice[ModelRung], key: Key, budget: Budget, keep: Callable[[Key, Prediction], None] | None
-    ) -> Run[Prediction]:
-        """One rung, inline or on the executor, with its time booked and its breaker told."""
-        rung, ledger = choice.rung, budget.ledger
-        call = partial(rung.predict, key.text, key.values)
-        if rung.needs_executor:
-            run = await self._runner.run(key, choice, call, keep)
-            # What lies between the thread's stamps and now is the event loop's; a run without an end was waited for.
-            now_ns = self._clock.now_ns()
-            ledger.mark(Stage.QUEUE, now_ns if run.start_ns is None else run.start_ns)
-            ledger.mark(Stage.INFER, now_ns if run.end_ns is None else run.end_ns)
-            ledger.mark(Stage.LOOP, now_ns)
-            return run
-        run = self._runner.run_inline(choice, call)
-        ledger.mark(Stage.INFER, self._clock.now_ns())
-        if run.value is not None and keep is not None:
-            keep(key, run.value)
-        return run
 
     async def _record(self, point: Point, plan: Plan, request: Request, budget: Budget, decision: Decision) -> None:
         """Hand the decision to the log, which never blocks; wait for the disk only where it is configured."""
@@ -228,7 +195,7 @@ class Pipeline:
         is_kept = self._log.append(record)
         if self._await_commit:
             start_ns = self._clock.now_ns()
-            hop_ns = TIMER_SLACK_NS + self._lag.p99_ns(start_ns)
+            hop_ns = self._descent.hop_ns(start_ns)
             left_ns = budget.deadline_ns - self._own_cost.p99_ns(start_ns) - hop_ns - start_ns
             is_missed = not (is_kept and await self._committed(left_ns))
             self.commits_missed_total += is_missed  # read after the wait: others count meanwhile

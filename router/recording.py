@@ -45,6 +45,11 @@ def record_of(  # noqa: PLR0913 - what a record is of
         late=not budget.is_met(),
         stages_ms=ledger.stages_ms(),
         trace_id=request.trace_id,
+        level=decision.level,
+        verdict=decision.verdict,
+        dark=decision.is_dark,
+        run=decision.run,
+        began_ns=ledger.start_ns,
     )
 
 

@@ -79,7 +79,9 @@ async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str],
         gc.freeze()
         on_ready(_url(listener))
         await stop.wait()
+        stop.clear()
         _LOGGER.info("draining")
+        await step_aside(app, stop)
         await drain(app, http, listener)
     finally:
         listener.close()
@@ -99,11 +101,21 @@ def _give_memory_back() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
+async def step_aside(app: App, hurry: asyncio.Event) -> None:
+    """Let load balancers see /readyz fail, and serve on for as long as they need to look elsewhere.
+
+    Args:
+        hurry: ends it: whoever signals twice has no load balancer, or no patience.
+    """
+    app.is_ready = False
+    with suppress(TimeoutError):
+        await asyncio.wait_for(hurry.wait(), app.config.settings.server.lame_duck_ms / 1e3)
+
+
 async def drain(app: App, http: HttpServer, listener: asyncio.Server) -> None:
     """Take no new connections; answer what comes on the open ones, each with its last answer; wait for the rest.
 
-    A request that was accepted is answered. Load balancers see /readyz fail where they keep a connection, else a
-    closed port.
+    A request that was accepted is answered.
     """
     app.is_ready = False
     app.models.stop()

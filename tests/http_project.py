@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from models.train import train
 from router.config import load_config
+from tests.hurry import hurried
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from models.encoder.find import Encoder
     from router.config import Config
 
 _SUBJECTS = {
@@ -68,15 +70,16 @@ path = "var/takt.sqlite"
 """
 
 
-def train_models(out_dir: Path) -> None:
-    """Models of the project; about a second."""
+def train_models(out_dir: Path, encoder: Encoder | None = None) -> None:
+    """Models of the project, in a moment; with an encoder the rung `large` too."""
     rows = [
         (frame.format(subject), route)
         for route, subjects in _SUBJECTS.items()
         for subject in subjects
         for frame in _FRAMES
     ]
-    train(rows, out_dir, seed=1)
+    with hurried():
+        train(rows, out_dir, seed=1, encoder=encoder)
 
 
 def write_project(folder: Path, models_dir: Path | None, environment: dict[str, str] | None = None) -> Config:

@@ -177,6 +177,7 @@ class LoopThread:
 async def _open(config: Config, *, allow_faults: bool, start: bool) -> Running:
     app = build_app(config, allow_faults=allow_faults)
     http = make_http(app)
+    http._kwargs["lingering_time"] = 0.1  # of aiohttp: how long the rest of a refused body is read
     listener = await asyncio.get_running_loop().create_server(http, "127.0.0.1", 0)
     if start:
         await app.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -15,7 +16,8 @@ INTRO = """\
 refuses to start and says what is allowed. Paths are relative to `takt.toml`.
 
 Every key can be overridden by an environment variable, `TAKT__SECTION__KEY`: a string as it is, anything else as TOML.
-`TAKT__SERVER__PORT=9000`, `TAKT__LOG__PATH=/var/takt.sqlite`, `TAKT__SERVER__CORS_ORIGINS='["https://shop.example"]'`.
+`TAKT__SERVER__PORT=9000`, `TAKT__LOG__PATH=/var/takt.sqlite`, `TAKT__SERVER__CORS_ORIGINS='["https://shop.example"]'`,
+`TAKT__CALLERS__SHOP__KEY=…`.
 
 This page is made from the code (`python -m tests.reference > docs/configuration.md`), and a test compares the two.
 """
@@ -24,13 +26,16 @@ This page is made from the code (`python -m tests.reference > docs/configuration
 def page() -> str:
     parts = [INTRO]
     for section in msgspec.structs.fields(Settings):
-        parts.append(f"## [{section.encode_name}]\n\n{_first_line(section.type)}\n")
+        heading, struct = section.encode_name, section.type
+        if get_origin(struct) is dict:  # as many as there are names
+            heading, struct = f"{heading}.NAME", get_args(struct)[1]
+        parts.append(f"## [{heading}]\n\n{_first_line(struct)}\n")
         parts.append("| key | default | allowed | meaning |\n|---|---|---|---|")
-        hints = get_type_hints(section.type, include_extras=True)
-        for field in msgspec.structs.fields(section.type):
+        hints = get_type_hints(struct, include_extras=True)
+        for field in msgspec.structs.fields(struct):
             kind, meta = _unwrap(hints[field.name])
-            default = msgspec.json.encode(field.default).decode()
-            parts.append(f"| `{field.encode_name}` | `{default}` | {_allowed(kind, meta)} | {meta.description} |")
+            default = "required" if field.required else f"`{msgspec.json.encode(field.default).decode()}`"
+            parts.append(f"| `{field.encode_name}` | {default} | {_allowed(kind, meta)} | {meta.description} |")
         parts.append("")
     return "\n".join(parts)
 
@@ -48,6 +53,8 @@ def _unwrap(hint: Any) -> tuple[Any, msgspec.Meta]:
 def _allowed(kind: Any, meta: msgspec.Meta) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return ", ".join(f"`{member.value}`" for member in kind)
     bounds = [(">", meta.gt), ("≥", meta.ge), ("<", meta.lt), ("≤", meta.le)]
     limits = " and ".join(f"{sign} {value:,}" for sign, value in bounds if value is not None)
     if limits:

@@ -11,11 +11,10 @@ import asyncio
 import heapq
 import itertools
 import selectors
-from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from budgets.clock import ManualClock
-from budgets.line import Job, Line
+from budgets.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from random import Random
 
     from _typeshed import FileDescriptorLike
+
+    from budgets.job import Batch, Job
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -134,57 +135,79 @@ def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]], loop: VirtualLoop
 
 
 class VirtualExecutor:
-    """`models.executor.ThreadExecutor` in virtual time: one job at a time, while the loop does something else.
+    """`models.executor.ThreadExecutor` in virtual time: one batch at a time, while the loop does something else.
 
     Args:
-        duration_ns: how long a job runs, asked when it starts. Its call runs when it ends.
+        duration_ns: how long a batch runs, asked when it starts. Its call runs when it ends.
         wake_ns: from a submission until an idle thread has noticed it.
     """
 
     def __init__(
-        self, loop: VirtualLoop, max_jobs: int, duration_ns: Callable[[Job[Any]], int], wake_ns: int = 20_000
+        self,
+        loop: VirtualLoop,
+        max_jobs: int,
+        block_ns: int,
+        duration_ns: Callable[[Batch], int],
+        wake_ns: int = 20_000,
     ) -> None:
         self._loop = loop
-        self._line = Line(max_jobs)
-        self._inbox: deque[Job[Any]] = deque()
-        self._is_idle = True
+        self._line = Line(max_jobs, block_ns)
+        self._is_running = False
+        self._sleep = 0  # the number of the present sleep: who is to be woken from an earlier one is awake
         self._duration_ns = duration_ns
         self._wake_ns = wake_ns
 
     def __len__(self) -> int:
         return len(self._line)
 
-    def submit(self, job: Job[Any]) -> bool:
-        if not self._line.join(job):
-            return False
-        self._inbox.append(job)
-        if self._is_idle:
-            self._is_idle = False
-            self._loop.outside(self._loop.clock.now_ns() + self._wake_ns, self._next)
-        return True
+    def ahead(self, rank: int) -> int:
+        return self._line.ahead(rank)
 
-    def wait_ns(self, now_ns: int) -> int:
-        return self._line.wait_ns(now_ns)
+    def submit(self, job: Job[Any, Any]) -> bool:
+        evicted = self._line.give_way(job.rank)
+        has_joined = self._line.join(job, self._loop.clock.now_ns())
+        if evicted is not None:
+            self._loop.call_soon(evicted.ended, evicted)
+        if not self._is_running:
+            self._wake_at(self._loop.clock.now_ns() + self._wake_ns)
+        return has_joined
+
+    def move(self, job: Job[Any, Any], rank: int, latest_start_ns: int) -> None:
+        self._line.move(job, rank, latest_start_ns)
+        if not self._is_running:
+            self._wake_at(self._loop.clock.now_ns() + self._wake_ns)
+
+    def wait_ns(self, rank: int, latest_start_ns: int, now_ns: int) -> int:
+        return self._line.wait_ns(rank, latest_start_ns, now_ns)
 
     def overdue_ns(self, now_ns: int) -> int:
         return self._line.overdue_ns(now_ns)
 
-    def _next(self) -> None:
-        while self._inbox:
-            job, now_ns = self._inbox.popleft(), self._loop.clock.now_ns()
-            if job.is_startable(now_ns):
-                job.start_ns = now_ns
-                self._loop.outside(now_ns + self._duration_ns(job), lambda job=job: self._finish(job))  # type: ignore[misc]
-                return
-            self._loop.call_soon(self._ended, job)
-        self._is_idle = True
+    def _wake_at(self, at_ns: int) -> None:
+        sleep = self._sleep
+        self._loop.outside(at_ns, lambda: self._next() if self._sleep == sleep and not self._is_running else None)
 
-    def _finish(self, job: Job[Any]) -> None:
-        stamps = iter((job.start_ns, self._loop.clock.now_ns()))
-        job.run(lambda: next(stamps))  # type: ignore[arg-type, return-value]
-        self._loop.call_soon(self._ended, job)
+    def _next(self) -> None:
+        now_ns = self._loop.clock.now_ns()
+        self._sleep += 1
+        turn = self._line.take(now_ns)
+        if turn.dead:
+            self._loop.call_soon(self._ended, turn.dead)
+        if turn.batch is not None:
+            batch = turn.batch
+            self._is_running = True
+            self._loop.outside(now_ns + self._duration_ns(batch), lambda: self._finish(batch))
+        elif turn.wait_until_ns is not None:
+            self._wake_at(turn.wait_until_ns)
+
+    def _finish(self, batch: Batch) -> None:
+        batch.run(self._loop.clock.now_ns)
+        self._is_running = False
+        self._loop.call_soon(self._ended, batch.jobs)
         self._next()
 
-    def _ended(self, job: Job[Any]) -> None:
-        self._line.leave(job)
-        job.ended(job)
+    def _ended(self, jobs: list[Job[Any, Any]]) -> None:
+        for job in jobs:
+            self._line.leave(job)
+        for job in jobs:
+            job.ended(job)

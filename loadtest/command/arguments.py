@@ -42,6 +42,7 @@ def add(commands: Commands) -> None:
     _add_compare(actions)
     _add_report(actions)
     _add_merge(actions)
+    _add_history(actions)
     _add_plan(actions)
     _add_calibrate(actions)
     _add_echo(actions)
@@ -198,6 +199,18 @@ def _add_merge(actions: Commands) -> None:
     )
     merge.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="runs of the same scenario")
     merge.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to")
+
+
+def _add_history(actions: Commands) -> None:
+    history = _action(
+        actions,
+        "history",
+        "write what each request of a run saw, a line of JSON each",
+        "history runs/steady-20260101-120000 > history.jsonl",
+        "history runs/steady-20260101-120000 | jq -c 'select(.late)'",
+    )
+    history.add_argument("run", type=Path, metavar="RUN", help="a run's directory")
+    history.add_argument("--out", type=Path, metavar="FILE", help="where to (default: stdout)")
 
 
 def _add_plan(actions: Commands) -> None:

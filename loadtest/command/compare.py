@@ -14,8 +14,8 @@ from loadtest.command.build import command_line, default_out
 from loadtest.compare import MOST_PAIRS, SHARE_TOLERANCE, Comparison, Metric, compare, overall
 from loadtest.conductor import Options, conduct
 from loadtest.errors import FAILED, INCONCLUSIVE, INTERRUPTED, INVALID, PASSED, RunError, ScenarioError
+from loadtest.excursion import FEWEST, Excursion, excursion
 from loadtest.health import check
-from loadtest.history import FEWEST, Excursion, excursion
 from loadtest.quantity import number, show_ns, to_json
 from loadtest.report.draw.words import counted
 from loadtest.run import RUN, open_run

@@ -26,11 +26,11 @@ _SERVER_ERROR = 500
 
 
 class TargetRefused(Exception):
-    """No answer, in good order. `status` is the one that HTTP would have had."""
+    """No answer, in good order. `status` is the one that HTTP would have had, `code` that of the problem."""
 
-    def __init__(self, status: int, detail: str = "") -> None:
+    def __init__(self, status: int, detail: str = "", code: str = "") -> None:
         super().__init__(detail or f"refused with {status}")
-        self.status = status
+        self.status, self.code = status, code
 
 
 class Target(Protocol):
@@ -94,18 +94,18 @@ class InprocEngine:
 
     async def _ask(self, row: int) -> None:
         recorder, requests = self._recorder, self._requests
-        answer, status = None, 200
+        answer, status, code = None, 200, ""
         try:
             answer = await self._target.ask(requests.body(row), requests.budget_ns(row))
         except TargetRefused as refused:
-            status = refused.status
+            status, code = refused.status, refused.code
         except Exception:
-            status = _SERVER_ERROR  # as a server would say, and goes on
+            status, code = _SERVER_ERROR, "internal"  # as a server would say, and goes on
             if not self._is_told:
                 self._is_told = True
                 _LOGGER.exception("the target failed; only its first error is told")
         now_ns = recorder.now_ns()
-        recorder.decided(row, now_ns, now_ns, status, answer)
+        recorder.decided(row, now_ns, now_ns, status, answer, code)
 
     def _ended(self, _: asyncio.Task[None]) -> None:
         self.pending -= 1

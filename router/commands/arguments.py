@@ -249,6 +249,31 @@ def add_decisions(commands: Commands) -> None:
     _add_config(explain, _HERE_OR_EXAMPLE)
 
 
+def add_audit(commands: Commands) -> None:
+    audit = _command(
+        commands,
+        "audit",
+        "tell where latency budgets go, from the decision log: the bottleneck, and what would help",
+        "takt audit                          # the newest 100,000 decisions; beside a running server, or without one",
+        "takt audit --since 1h",
+        "takt audit --since 1h --point interactions --slo 0.99   # exit code 1 when fewer were in budget",
+        "takt audit --json | jq -r '.what_ifs[].sentence'",
+    )
+    window = audit.add_mutually_exclusive_group()
+    window.add_argument(
+        "--since", type=_duration_ns, metavar="TIME", help="only decisions of the last 30s, 15m, 6h, …, a week at most"
+    )
+    window.add_argument(
+        "--last", type=_count, default=100_000, metavar="N", help="only the newest N decisions (default: 100000)"
+    )
+    audit.add_argument("--point", metavar="POINT", help="only decisions of this point")
+    audit.add_argument(
+        "--slo", type=_share, metavar="SHARE", help="exit code 1 when a smaller share was in budget, such as 0.999"
+    )
+    audit.add_argument("--json", action="store_true", help="one line of JSON; its fields are only ever added to")
+    _add_config(audit, _HERE_OR_EXAMPLE)
+
+
 def _natural(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
@@ -272,6 +297,46 @@ def _kept_accuracy(text: str) -> float:
     if not _LEAST_KEPT <= share <= _MOST_KEPT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share from {_LEAST_KEPT} to {_MOST_KEPT}")
     return share
+
+
+def add_check_history(commands: Commands) -> None:
+    check = _command(
+        commands,
+        "check-history",
+        "check a load test against the decision log: does every invariant hold?",
+        "takt loadtest run steady --out runs/today && takt check-history runs/today",
+        "takt check-history runs/today -c shop/takt.toml --json | jq .findings",
+    )
+    check.add_argument("run", type=Path, metavar="RUN", help="the directory of a run of `takt loadtest run`")
+    check.add_argument("--log", type=Path, metavar="FILE", help="the server's decision log (default: log.path)")
+    check.add_argument("--json", action="store_true", help="one line of JSON instead of tables")
+    _add_config(check, _HERE_OR_EXAMPLE)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return share
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _duration_ns(text: str) -> int:
+    from loadtest.errors import ScenarioError  # noqa: PLC0415 - loads more than --help need wait for
+    from loadtest.quantity import duration_ns  # noqa: PLC0415
+
+    try:
+        return duration_ns(text)
+    except ScenarioError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from router.log import DecisionRecord
 
 
-def open_log(config: Config) -> SqliteStore:
-    """The project's log, to find decisions in."""
+def open_log(config: Config, path: Path | None = None) -> SqliteStore:
+    """The project's log, or the one at a path, to find decisions in."""
     settings = config.settings.log
-    return SqliteStore(msgspec.structs.replace(settings, path=str(config.path(settings.path))), SystemClock())
+    where = config.path(settings.path) if path is None else path
+    return SqliteStore(msgspec.structs.replace(settings, path=str(where)), SystemClock())
 
 
 def read_corrections(path: Path, config: Config, columns: Sequence[Column]) -> list[Example]:

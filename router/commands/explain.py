@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
+    from router.domain.decision import RunFacts
     from router.log import DecisionRecord
 
 # A record may hold words that are newer than this table; they are shown as they are.
@@ -38,6 +39,12 @@ _REASONS = {
     "unsure": "the model was not sure enough of any route, so `unsure` of routes.toml took it",
     "policy": "the policy chose it",
     "experiment": "an experiment chose it",
+}
+_VERDICTS = {
+    "admit": "every rung was open to it",
+    "inline": "the executor was not: its line was long, and more critical requests came first",
+    "floor": "no model was: the event loop was too busy",
+    "reject": "it was to be turned away",
 }
 _SKIPS = {
     "budget": "would not have answered within the budget, on an idle server neither",
@@ -80,12 +87,33 @@ def _facts(record: DecisionRecord) -> Iterator[tuple[str, str]]:
     yield "because", _REASONS.get(record.reason, record.reason)
     if record.match is not None:
         yield "matched", f"{record.match.name}: {record.match.why}"
+    yield "pressure", _pressure(record)
+    if (ran := record.run) is not None:
+        yield f"run of {ran.rung}", _run(ran)
     for rung, why in record.skipped:
         yield f"not {rung}", f"{_SKIPS.get(why, why)} [{why}]"
     if others := shares(record.alternatives):
         yield "also seen", others
     late = ", too late" if record.late else ""
     yield "time", f"{record.elapsed_ms:.3f} of {record.total_ms:g} ms{late}, until it was handed to the log"
+
+
+def _pressure(record: DecisionRecord) -> str:
+    dark = ", but overload.mode is dark: nothing was enforced" if record.dark else ""
+    meaning = _VERDICTS.get(record.verdict, record.verdict)
+    return f"level {record.level} of 0 (most critical) to 511: {meaning}{dark} [{record.verdict}]"
+
+
+def _run(ran: RunFacts) -> str:
+    began = f"queued at {ran.queued_ms:.2f} ms, expected to wait {ran.wait_ms:.2f} ms"
+    if ran.start_ms is None:
+        return f"{began}; did not start by {ran.latest_start_ms:.2f} ms, its latest start"
+    others = f" with {ran.texts - 1} others" if ran.texts > 1 else ""
+    took = "had not ended when the answer was due" if ran.end_ms is None else f"took {ran.end_ms - ran.start_ms:.2f} ms"
+    return (
+        f"{began}; started at {ran.start_ms:.2f} ms{others} (latest {ran.latest_start_ms:.2f}), {took};"
+        f" expected at most {ran.predicted_ms:.2f}"
+    )
 
 
 def _senders(record: DecisionRecord) -> Iterator[str]:

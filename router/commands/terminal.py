@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-__all__ = ["bars", "clean", "facts", "note", "progress", "say", "shares", "table"]
+__all__ = ["bar", "bars", "clean", "facts", "note", "progress", "say", "shares", "table"]
 
 _BAR_CHARS = 30
 _LEAST_SHARE = 0.005
@@ -26,10 +26,13 @@ def bars(values_ms: Mapping[str, float]) -> None:
     """Where time went, one bar a stage; the longest is full."""
     longest = max(values_ms.values(), default=0)
     width = max((len(name) for name in values_ms), default=0)
-    glyph = "█" if is_rich(sys.stdout) else "#"
     for name, value in values_ms.items():
-        bar = glyph * round(_BAR_CHARS * value / longest) if longest else ""
-        say(f"    {name:<{width}}  {value:9.3f} ms  {bar}".rstrip())
+        say(f"    {name:<{width}}  {value:9.3f} ms  {bar(value / longest if longest else 0)}".rstrip())
+
+
+def bar(share: float, chars: int = _BAR_CHARS) -> str:
+    """A bar that is full at 1."""
+    return ("█" if is_rich(sys.stdout) else "#") * round(chars * share)
 
 
 def shares(confidences: Iterable[tuple[str, float]]) -> str:

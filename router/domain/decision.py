@@ -49,6 +49,21 @@ class BudgetReport(msgspec.Struct, frozen=True, omit_defaults=True):
     elapsed_ms: float
     stages_ms: dict[str, float]
     late: bool = False
+    predicted_ms: float = 0.0
+    """What the model's run was expected to take at most, and how long it was expected to wait; 0: no such run."""
+    wait_ms: float = 0.0
+    batch: int = 0
+    """Texts in the model's run; 0: it ran for this one alone, inline, or not at all."""
+
+
+class AdmissionReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the overload control allowed, and to whom."""
+
+    criticality: str
+    level: int
+    verdict: Annotated[str, _words("admit", "inline", "floor", "reject")]
+    dark: bool = False
+    """The verdict was not enforced."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +79,30 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     alternatives: tuple[Alternative, ...]
     reason: Annotated[str, _words(*(reason.value for reason in Reason))]
     task: None = None
+    admission: AdmissionReport
     budget: BudgetReport
+
+
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The last run on the executor that a decision waited for. Times in ms from the start of its budget.
+
+    A part of the durable record: new fields need a default, names are never reused.
+    """
+
+    rung: str
+    texts: int
+    """In its batch; 0: it never started."""
+    predicted_ms: float
+    """99 in 100 such batches were expected to be done by then; of one that never started, its share of the class."""
+    wait_ms: float
+    """Expected when it was queued."""
+    queued_ms: float
+    start_ms: float | None
+    latest_start_ms: float
+    commit_ms: float
+    """The answer was of use until then."""
+    end_ms: float | None
+    """None: it was not waited for to the end."""
 
 
 @dataclass(slots=True)
@@ -80,3 +118,7 @@ class Decision:
     skips: list[Skip] = field(default_factory=list)
     degraded: str = "none"
     decision_id: str = ""
+    level: int = 0
+    verdict: str = "admit"  # of the overload control
+    is_dark: bool = False  # the verdict was recorded and not enforced
+    run: RunFacts | None = None

@@ -20,6 +20,13 @@ class Criticality(Enum):
     SHEDDABLE_PLUS = "sheddable-plus"
     SHEDDABLE = "sheddable"
 
+    rank: int
+    """0 is the most critical (budgets/criticality.py)."""
+
+
+for _rank, _member in enumerate(Criticality):
+    _member.rank = _rank
+
 
 class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     """Unknown fields are ignored: a newer client may send more."""

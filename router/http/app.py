@@ -182,6 +182,8 @@ def refusal_response(refused: RequestRefused) -> web.Response:
         response.headers[RETRY_AFTER] = str(refused.retry_after_s)
     if isinstance(refused, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(refused.allowed)
+    if refused.status == 401:  # noqa: PLR2004 - RFC 9110, 15.5.2
+        response.headers["WWW-Authenticate"] = "Bearer"
     if refused.status in {408, 413}:  # the rest of the body is not wanted
         response.force_close()
     return response

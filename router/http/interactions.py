@@ -12,6 +12,7 @@ from aiohttp import web
 from multidict import istr
 
 from budgets.admission import Refusal
+from budgets.brownout import Luxury
 from budgets.deadline import NS_PER_MS, Budget, grant_ns, open_budget
 from budgets.ledger import STAGES, Ledger, Stage
 from router.domain.decision import Answer
@@ -20,6 +21,7 @@ from router.errors import NotAdmitted, RequestRefused
 from router.http import codec
 from router.http.answer import build_answer
 from router.http.body import read_body
+from router.http.callers import Caller, Callers
 from router.http.errors import KeyReused, Malformed, Problem, problem_of
 from router.http.idempotency import Entry, IdempotencyTable
 from router.http.patience import stated_in_body_ms, stated_ms
@@ -34,23 +36,27 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("takt.decision")
 CONTENT_TYPE, ACCEPT = istr("Content-Type"), istr("Accept")
-IDEMPOTENCY_KEY, CRITICALITY = istr("Idempotency-Key"), istr("X-Criticality")
+AUTHORIZATION, IDEMPOTENCY_KEY = istr("Authorization"), istr("Idempotency-Key")
+CRITICALITY = istr("X-Criticality")
 TRACEPARENT, TRACESTATE = istr("traceparent"), istr("tracestate")
 SERVER_TIMING, RUNG = istr("Server-Timing"), istr("X-Route-Rung")
 DEGRADED, REMAINING = istr("X-Route-Degraded"), istr("X-Budget-Remaining-Ms")
 _MAX_KEY_CHARS = 256
 # A batch is decided in slices, so that other connections get their turn of the event loop in between.
 _SLICE = 16
+# Nothing is wrong with a request that has waited no longer.
+_SOON_NS = 2_000_000
 _INTERACTION, _BATCH = codec.Decoder(Interaction), codec.Decoder(InteractionBatch)
 _CRITICALITIES = {member.value: member for member in Criticality}
 
 
 class Received(NamedTuple):
-    """A request whose bytes have arrived: when, in which format, and in which trace."""
+    """A request whose bytes have arrived: when, from whom, in which format, and in which trace."""
 
     arrived_ns: int
     stalled_ns: int
     handled_ns: int
+    caller: Caller
     body: bytes
     media_type: str
     answer_type: str
@@ -79,12 +85,14 @@ class Interactions:
     def __init__(self, app: App) -> None:
         settings = app.config.settings.server
         self._settings = settings
+        self._callers = Callers(app.config.settings.callers, settings.most_critical)
         self._kept: IdempotencyTable[Decided] = IdempotencyTable(
             settings.idempotency_entries, int(settings.idempotency_s * 1e9)
         )
 
     async def post(self, app: App, request: web.BaseRequest) -> web.Response:
         """One decision within the budget; repeated under its Idempotency-Key, the same one again."""
+        self._screen(app, request)
         received = await self._receive(app, request, self._settings.max_body_bytes)
         interaction: Interaction = _INTERACTION.decode(received.media_type, received.body)
         headers = request.headers
@@ -115,11 +123,29 @@ class Interactions:
         body = codec.encode(received.answer_type, {"decisions": answers})
         return web.Response(body=body, headers={CONTENT_TYPE: received.answer_type})
 
+    def _screen(self, app: App, request: web.BaseRequest) -> None:
+        """Turn away, before the body is read, whom the headers doom: a flood must cost little. Raises: NotAdmitted.
+
+        What a flood looks like from here: bytes that were read long ago, as every request of one turn of the loop waits
+        for those before it.
+        """
+        connection: Connection = request.protocol  # type: ignore[assignment] # router/http/app.py made it
+        waited_ns = app.clock.now_ns() - connection.received_ns
+        if waited_ns < _SOON_NS and not app.control.reject_pressure:
+            return
+        headers = request.headers
+        stated = stated_ms(headers, None)
+        left_ns = grant_ns(stated, app.point.budget) - waited_ns if stated else None
+        claimed = headers.get(CRITICALITY)
+        rank = None if claimed is None else self._callers.of(headers.get(AUTHORIZATION)).cap(_criticality(claimed)).rank
+        app.pipeline.screen(rank, left_ns)
+
     async def _receive(self, app: App, request: web.BaseRequest, max_bytes: int) -> Received:
         handled_ns = app.clock.now_ns()
         # What had arrived waited for the event loop, and before that, if the loop was blocked, in the kernel.
         connection: Connection = request.protocol  # type: ignore[assignment] # router/http/app.py made it
         headers = request.headers
+        caller = self._callers.of(headers.get(AUTHORIZATION))
         media_type = codec.media_type_of(headers.get(CONTENT_TYPE))
         traceparent = headers.get(TRACEPARENT)
         trace = None
@@ -127,12 +153,16 @@ class Interactions:
             trace = join(traceparent, ",".join(headers.getall(TRACESTATE, ())), app.rng)
         body = await read_body(request, max_bytes, self._settings.body_timeout_ms)
         accept = codec.answer_type(headers.get(ACCEPT), media_type)
-        return Received(connection.received_ns, connection.stalled_ns, handled_ns, body, media_type, accept, trace)
+        return Received(
+            connection.received_ns, connection.stalled_ns, handled_ns, caller, body, media_type, accept, trace
+        )
 
     async def _decide_once(self, app: App, asked: Asked, received: Received, key: str) -> Decided:
         """The decision of the first request with this key, which goes on even if its client leaves."""
         if not 0 < len(key) <= _MAX_KEY_CHARS:
             raise Malformed(f"Idempotency-Key: must have 1 to {_MAX_KEY_CHARS} characters")
+        if (caller := received.caller.name) is not None:
+            key = f"{caller}\n{key}"  # to each caller its own; no header has a line break in it
         fingerprint = hashlib.sha256(received.media_type.encode() + b"\n" + received.body).digest()
         entry = self._kept.find(key, received.handled_ns)
         if entry is None:
@@ -155,13 +185,17 @@ class Interactions:
 
 
 def _open(app: App, interaction: Interaction, patience_ms: list[float], received: Received) -> Asked:
-    """The budget, running since the request arrived, and what the pipeline is asked."""
+    """The budget, running since the request arrived, and what the pipeline is asked, as critically as may be."""
     settings = app.point.budget
     ledger = Ledger(received.arrived_ns - received.stalled_ns)
     ledger.mark(Stage.LOOP, received.handled_ns)
     total_ns = grant_ns(patience_ms, settings)
-    trace = received.trace
-    request = Request(interaction, total_ns / NS_PER_MS, None if trace is None else trace.trace_id_hex)
+    trace, caller = received.trace, received.caller
+    granted = caller.cap(interaction.criticality)
+    if granted is not interaction.criticality:
+        interaction = msgspec.structs.replace(interaction, criticality=granted)
+    trace_id = None if trace is None else trace.trace_id_hex
+    request = Request(interaction, total_ns / NS_PER_MS, trace_id, caller=caller.name)
     budget = open_budget(total_ns, settings, ledger, received.stalled_ns)
     ledger.mark(Stage.PARSE, app.clock.now_ns())
     return Asked(request, budget, trace)
@@ -220,7 +254,7 @@ def _finish(app: App, asked: Asked, decided: Decided) -> None:
     app.pipeline.finish(app.point, decided.decision, decided.budget)
     if app.spans is not None:
         _keep_span(app, asked, decided.decision, 200)
-    if not decided.budget.is_met():
+    if not decided.budget.is_met() and app.control.keeps(Luxury.LATE_LINES):
         _LOGGER.warning("late", extra=_facts(decided))
 
 
@@ -267,7 +301,7 @@ def _facts(decided: Decided) -> dict[str, Any]:
 
 def _keep_span(app: App, asked: Asked, decision: Decision | None, status: int) -> None:
     """Hand over a request that is worth spans: late, degraded or failed, or one in many."""
-    if app.spans is None or asked.trace is None:
+    if app.spans is None or asked.trace is None or not app.control.keeps(Luxury.SPAN_EXPORT):
         return
     budget, failed = asked.budget, decision is None
     is_degraded = decision is not None and decision.degraded != "none"

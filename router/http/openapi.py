@@ -34,7 +34,7 @@ _BOTH = (codec.JSON, codec.MSGPACK)
 _REF = "#/components/schemas/{name}"
 _PROBLEMS = {
     "400": "malformed; the detail names the field",
-    "401": "the token of server.admin_token is needed",
+    "401": "the bearer token is missing, or is not one of those that are known here",
     "403": "without a token only the server's own machine is let in",
     "404": "not there",
     "408": "the body took too long",
@@ -46,6 +46,7 @@ _PROBLEMS = {
     "504": "the budget has run out or can't be met",
 }
 _BODY_PROBLEMS = ("400", "408", "413", "415")
+_CALLER = "caller"
 _ADMIN_PROBLEMS = ("401", "403", "404")
 _MODEL_PROBLEMS = (*_ADMIN_PROBLEMS, "422")
 _BATCH_HEADERS = [
@@ -57,7 +58,7 @@ _BATCH_HEADERS = [
 ]
 _HEADERS = [
     *_BATCH_HEADERS,
-    ("X-Criticality", "critical-plus, critical, sheddable-plus or sheddable"),
+    ("X-Criticality", "critical-plus, critical, sheddable-plus or sheddable; lowered to what the caller may ask for"),
     ("Idempotency-Key", "repeat the request with the same key and get the same answer"),
 ]
 
@@ -111,7 +112,12 @@ def document() -> dict[str, Any]:
             "/metrics": {"get": {"summary": "Prometheus metrics", "responses": {"200": {"description": "as text"}}}},
             "/openapi.json": {"get": {"summary": "This document", "responses": {"200": {"description": "JSON"}}}},
         },
-        "components": {"schemas": components},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                _CALLER: {"type": "http", "scheme": "bearer", "description": "the key of a caller of takt.toml"}
+            },
+        },
     }
 
 
@@ -129,6 +135,7 @@ def _post(
 ) -> dict[str, Any]:
     return {
         "summary": summary,
+        "security": [{}, {_CALLER: []}],
         "parameters": [
             {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
             for name, text in headers
@@ -136,7 +143,7 @@ def _post(
         "requestBody": {"required": True, "content": _content(asked, *_BOTH)},
         "responses": {
             "200": {"description": "decided", "content": _content(answered, *_BOTH)},
-            **_problems(*_BODY_PROBLEMS, *problems),
+            **_problems(*_BODY_PROBLEMS, "401", *problems),
         },
     }
 

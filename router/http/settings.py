@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from router.domain.interaction import Criticality
+
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the server listens and what it puts up with."""
@@ -29,8 +31,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     keepalive_s: Annotated[
         float, Meta(gt=0, le=86_400, description="an idle connection, or one with half a request line, is closed, s")
     ] = 75.0
+    lame_duck_ms: Annotated[
+        float,
+        Meta(ge=0, le=600_000, description="after SIGTERM, how long /readyz fails before the port closes, ms"),
+    ] = 0.0
     drain_ms: Annotated[
-        float, Meta(ge=0, le=600_000, description="after SIGTERM, how long open connections are still answered, ms")
+        float,
+        Meta(ge=0, le=600_000, description="once the port is closed, how long open connections are still answered, ms"),
     ] = 1_000.0
     cors_origins: Annotated[
         tuple[str, ...], Meta(description='origins of browser frontends, as "https://shop.example"; "*" for any')
@@ -38,6 +45,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     admin_token: Annotated[
         str, Meta(description="bearer token for /v1/admin and decisions; empty: only loopback, and not through a proxy")
     ] = ""
+    most_critical: Annotated[
+        Criticality, Meta(description="requests without the key of a caller are no more critical than this")
+    ] = Criticality.CRITICAL_PLUS
     idempotency_entries: Annotated[
         int, Meta(ge=1, le=10_000_000, description="answers kept for their Idempotency-Key; the oldest goes first")
     ] = 10_000

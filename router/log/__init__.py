@@ -3,7 +3,7 @@
 How to read this package:
 
     record.py    DecisionRecord, what one row holds
-    base.py      Log, the port: append (never waits), commit, get, stats
+    base.py      Log, the port: append (never waits), commit, get, stats; History: every record, newest first
     backlog.py   pure: the bounded queue between the request path and the writer
     group.py     GroupLog, the port as one writer thread with group commit over a `Store`
     sqlite.py    SqliteStore, the only importer of sqlite3
@@ -12,12 +12,12 @@ How to read this package:
 
     append ──► Backlog ──► writer thread ──► Store.write (one transaction, one fsync) ──► commit() resolves
                   ▲                              │ fails: the batch stays, state "failing", retry after ≤ 1 s
-    get ──────────┴── reader thread ─────────────┴─► Store.find
+    get ──────────┴── reader thread ─────────────┴─► Store.find            newest: page by page, any process
 """
 
 from __future__ import annotations
 
-from router.log.base import Log, LogStats
+from router.log.base import History, Log, LogStats
 from router.log.errors import LogError, LogRefused, LogUnavailable
 from router.log.group import GroupLog, StoreFault
 from router.log.memory import MemoryLog
@@ -28,6 +28,7 @@ from router.log.sqlite import SqliteStore
 __all__ = [
     "DecisionRecord",
     "GroupLog",
+    "History",
     "Log",
     "LogError",
     "LogRefused",

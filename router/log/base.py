@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Literal, Protocol
 
 import msgspec
@@ -57,3 +57,13 @@ class Log(Protocol):
 
     def stats(self) -> LogStats:
         """A snapshot; never waits."""
+
+
+class History(Protocol):
+    """Reads many records, however many there are: beside a log that is written, or without one."""
+
+    def newest(self) -> Iterator[DecisionRecord]:
+        """Every record there is when reading begins, the last written first; what is deleted meanwhile may be missing.
+
+        Raises: LogUnavailable: the store can't be read now. LogRefused: it is none, or a record can't be read.
+        """

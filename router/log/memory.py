@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 
 from router.log.base import LogStats
 from router.log.errors import LogUnavailable
@@ -11,7 +11,7 @@ from router.log.record import DecisionRecord
 
 
 class MemoryLog:
-    """Keeps the newest `most` records. Implements `Log`; nothing survives the process."""
+    """Keeps the newest `most` records. Implements `Log` and `History`; nothing survives the process."""
 
     def __init__(self, most: int = 10_000) -> None:
         self._records: dict[str, DecisionRecord] = {}
@@ -50,6 +50,10 @@ class MemoryLog:
     async def get(self, decision_id: str) -> DecisionRecord | None:
         """The record of an id, if it is among the newest."""
         return self._records.get(decision_id)
+
+    def newest(self) -> Iterator[DecisionRecord]:
+        """The records there are now."""
+        return iter(list(self._records.values())[::-1])
 
     def stats(self) -> LogStats:
         """A snapshot."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from router.domain.decision import RunFacts
+
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The guard or rule that decided, and why it matched."""
@@ -51,3 +53,12 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     late: bool = False
     stages_ms: dict[str, float] = {}
     trace_id: str | None = None
+    level: int = 0
+    """0 (most critical) to 511: 128 times the rank of the class, and the cohort (budgets/criticality.py)."""
+    verdict: str = "admit"
+    """Of the overload control: admit, inline (no rung on the executor), floor (no model)."""
+    dark: bool = False
+    """The verdict was not enforced."""
+    run: RunFacts | None = None
+    began_ns: int = 0
+    """Where its budget began on the server's monotonic clock: puts all runs of a server in their order."""

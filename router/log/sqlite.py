@@ -34,6 +34,7 @@ COMMIT;
 _ROWS_A_STATEMENT = 64
 """Also bounds how long encoding holds the interpreter lock: about 0.1 ms."""
 _ROWS_A_DELETE = 500
+_ROWS_A_PAGE = 1_000
 _BUSY_S = 0.25
 _OWNER_ONLY = 0o600  # it holds what customers wrote
 _DAY_NS = 86_400_000_000_000
@@ -42,7 +43,7 @@ _DECODER = msgspec.msgpack.Decoder(DecisionRecord)
 
 
 class SqliteStore:
-    """Implements `Store`. `find` needs no `open`: it reads beside a running server, or without one."""
+    """Implements `Store` and `History`. `find` and `newest` need no `open`: they read beside a running server, too."""
 
     def __init__(self, settings: LogSettings, clock: Clock) -> None:
         self._path = Path(settings.path)
@@ -118,21 +119,44 @@ class SqliteStore:
 
         Raises: LogRefused: no log at the path, not one of ours, or a damaged record. LogUnavailable: try again.
         """
+        with self._reading() as connection:
+            row = connection.execute("SELECT record FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
+        return None if row is None else self._decode(decision_id, row[0])
+
+    def newest(self) -> Iterator[DecisionRecord]:
+        """Every record, the last written first, in pages: a long read would keep the WAL from being folded in.
+
+        Raises: as `find`.
+        """
+        query = "SELECT seq, decision_id, record FROM decisions WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+        with self._reading() as connection:
+            (last,) = connection.execute("SELECT max(seq) FROM decisions").fetchone()
+            before = 0 if last is None else last + 1
+            while page := connection.execute(query, (before, _ROWS_A_PAGE)).fetchall():
+                for _, decision_id, row in page:
+                    yield self._decode(decision_id, row)
+                before = page[-1][0]
+
+    def close(self) -> None:
+        """Close the file; SQLite folds the WAL into it."""
+        self._connection.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own that writes nothing. Raises: as `find`."""
         if not self._path.exists():
             raise LogRefused(str(self._path), "there is no such file", "set log.path, or start the server once")
         with self._translated(), closing(self._connect()) as connection:
             connection.execute("PRAGMA query_only = ON")
             self._check_kind(connection)
-            row = connection.execute("SELECT record FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
+            yield connection
+
+    def _decode(self, decision_id: str, row: bytes) -> DecisionRecord:
         try:
-            return None if row is None else _DECODER.decode(row[0])
+            return _DECODER.decode(row)
         except msgspec.DecodeError as error:
             why = f"the record of {decision_id!r} can't be read: {error}"
             raise LogRefused(str(self._path), why, "the others are not affected") from error
-
-    def close(self) -> None:
-        """Close the file; SQLite folds the WAL into it."""
-        self._connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self._path.absolute().as_uri()}?mode=rw"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fallbacks.ladder import Rung
 from fallbacks.rules import Rule, RuleBook
 from models.features import normalise, words
+from models.inputs import Question
 from router.domain.decision import Decision, Reason
 from router.policy.column import values_of
 from router.policy.errors import ExpressionError, PolicyError
@@ -37,8 +38,8 @@ class Verdict(NamedTuple):
 
 
 @dataclass(slots=True)
-class ModelRung(Rung):
-    """A rung that reads the text. Below `threshold` its route is not taken."""
+class ModelRung(Rung[Question, "Prediction"]):
+    """A rung that reads the text. Below `threshold` its route is not taken. `predict` is how it runs inline."""
 
     predict: Callable[[str, tuple[Value, ...]], Prediction]
     threshold: float
@@ -66,6 +67,7 @@ class Request:
     text: str = ""  # normalised
     words: list[str] = field(default_factory=list)  # of the text, without punctuation
     values: tuple[Value, ...] = ()  # of the plan's columns
+    caller: str | None = None  # by whose key it came; router/http/callers.py
 
     def read(self, columns: tuple[Column, ...], at_ns: int) -> None:
         """Read the beginning of the text, as much as decides anything, and what is known beside it at `at_ns` (UTC)."""

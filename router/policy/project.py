@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -182,6 +183,8 @@ def _allowed(into: type[Any], key: str) -> str:
             kind = get_args(kind)[0]
     if _is_struct(kind):
         return f"; allowed: {', '.join(field.encode_name for field in msgspec.structs.fields(kind))}"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f"; allowed: {', '.join(member.value for member in kind)}"
     return f"; allowed: {', '.join(get_args(kind))}" if get_origin(kind) is Literal else ""
 
 

@@ -8,6 +8,7 @@ from budgets.predictor import CostEstimate
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from budgets.clock import Clock
     from budgets.histogram import Histogram
@@ -72,11 +73,15 @@ class LagEstimate:
 class LagMonitor:
     """Ticks on an event loop every 20 ms and feeds the estimate and the histogram."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, lag: Histogram) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Clock, lag: Histogram, tell: Callable[[int, int], None]
+    ) -> None:
+        """`tell` hears of each tick: the lag that was found, and when."""
         self.estimate = LagEstimate()
         self._loop = loop
         self._clock = clock
         self._lag = lag
+        self._tell = tell
         self._turn_ns = 0
         self._timer: asyncio.Handle | None = None
 
@@ -99,6 +104,7 @@ class LagMonitor:
         now_ns = self._clock.now_ns()
         lag_ns = self.estimate.observe(now_ns - due_ns, self._turn_ns, now_ns)
         self._lag.observe(lag_ns)
+        self._tell(lag_ns, now_ns)
         # What is ready now runs before this does: one turn of the loop.
         self._loop.call_soon(self._measure_turn, now_ns)
         self._schedule(now_ns)

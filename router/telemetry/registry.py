@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from budgets.ledger import STAGES
+from budgets.shedding import Verdict
 from router.domain.decision import Reason
+from router.domain.interaction import Criticality
 from router.telemetry.family import (
     MAX_CHILDREN,
     Counter,
@@ -40,7 +42,10 @@ DEGRADED = ("none", "budget", "overload", "breaker", "error", "cold")
 REASONS = tuple(reason.value for reason in Reason)
 QUEUES = ("executor", "log", "spans")
 CACHE_KINDS = ("fresh", "stale", "miss")
-QUANTILES = ("0.5", "0.99")
+QUANTILES = ("0.5", "0.9", "0.99", "0.995")
+CRITICALITIES = tuple(each.value for each in Criticality)
+VERDICTS = tuple(each.value for each in Verdict)
+EXECUTOR_USES = ("used", "wasted")
 SWAP_OUTCOMES = ("activated", "refused")
 TRACE_LOSSES = ("rate", "queue", "export")
 # Every code is a constant of a class of errors: there are about 30.
@@ -66,6 +71,12 @@ class Metrics:
         )
         self.budget_met = CounterFamily("takt_budget_met_total", "Answered within the budget.", point)
         self.budget_missed = CounterFamily("takt_budget_missed_total", "Answered after the budget had run out.", point)
+        self.class_answers = CounterFamily(
+            "takt_class_answers_total",
+            "Decisions answered, by class and whether they came within the budget.",
+            Label("criticality", CRITICALITIES),
+            Label("in_budget", ("true", "false")),
+        )
         self.refused = CounterFamily(
             "takt_refused_total",
             "Requests answered without a decision, by the `code` of the problem document.",
@@ -74,6 +85,12 @@ class Metrics:
         )
         self.rung_errors = CounterFamily(
             "takt_rung_errors_total", "Answers of a rung that were an error or made no sense.", rung
+        )
+        self.floor_agreement = CounterFamily(
+            "takt_floor_agreement_total",
+            "Answers of models, by the floor that was held meanwhile and whether it said the same.",
+            Label("floor", RUNGS),
+            Label("agrees", ("true", "false")),
         )
         self.model_swaps = CounterFamily(
             "takt_model_swaps_total", "Versions of models that were to be activated.", Label("outcome", SWAP_OUTCOMES)
@@ -95,6 +112,9 @@ class Metrics:
         )
         self._declare_readings(rung)
         self._stages = [self.stage_seconds.child(stage) for stage in STAGES]
+        self._classes = [
+            (self.class_answers.child(each, "false"), self.class_answers.child(each, "true")) for each in CRITICALITIES
+        ]
         self._decisions: dict[tuple[str, str, str, str], _Decision] = {}
 
     def _declare_readings(self, rung: Label) -> None:
@@ -111,6 +131,48 @@ class Metrics:
             "What a rung is expected to cost.",
             rung,
             Label("quantile", QUANTILES),
+        )
+        self.predictor_coverage = ReadingFamily(
+            "gauge",
+            "takt_predictor_coverage",
+            "Share of a rung's latest calls that cost no more than was expected of this quantile; equal to it at best.",
+            rung,
+            Label("q", QUANTILES),
+        )
+        self.batches = ReadingFamily("counter", "takt_batches_total", "Calls of a rung on the executor.", rung)
+        self.batch_texts = ReadingFamily("counter", "takt_batch_texts_total", "Texts in those calls.", rung)
+        self.executor_seconds = ReadingFamily(
+            "counter",
+            "takt_executor_seconds_total",
+            "Time of the executor, by whether anybody still waited for the answer.",
+            Label("use", EXECUTOR_USES),
+        )
+        self.verdicts = ReadingFamily(
+            "counter",
+            "takt_verdicts_total",
+            "What the overload control said of arrivals: admit, inline (no rung on the executor), floor, reject.",
+            Label("criticality", CRITICALITIES),
+            Label("verdict", VERDICTS),
+        )
+        self.shed_share = ReadingFamily(
+            "gauge", "takt_shed_share", "Share of the arrivals that lose the executor, because its line is long."
+        )
+        self.loop_pressure = ReadingFamily(
+            "gauge", "takt_loop_pressure", "How far down the shedding order a busy event loop has come, 0 to 1."
+        )
+        self.work_limit = ReadingFamily("gauge", "takt_work_limit", "Jobs that may be in the executor's line now.")
+        self.allowance_share = ReadingFamily(
+            "gauge", "takt_executor_allowance_share", "Executor time that may still be granted, of a full allowance."
+        )
+        self.brownout_step = ReadingFamily(
+            "gauge",
+            "takt_brownout_step",
+            "Luxuries that are off: 1 cache writes, 2 span export, 3 lines on late answers.",
+        )
+        self.spared = ReadingFamily(
+            "counter",
+            "takt_rejections_spared_total",
+            "Critical requests that got the floor because overload.max_reject_share forbade to turn them away.",
         )
         self.log_written = ReadingFamily("counter", "takt_log_written_total", "Decision records that are durable.")
         self.log_dropped = ReadingFamily("counter", "takt_log_dropped_total", "Decision records that were lost.")
@@ -165,6 +227,10 @@ class Metrics:
         """Say what runs; a new plan replaces the old line."""
         self.info.children.clear()
         self.info.child(version, plan_version).watch(lambda: 1.0)
+
+    def observe_class(self, rank: int, *, met: bool) -> None:
+        """Count one answer for its class."""
+        self._classes[rank][met].value += 1
 
     def observe_decision(  # noqa: PLR0913, PLR0917 - keywords would cost as much as the counting
         self,

@@ -3,6 +3,7 @@
 takt              the server
 takt-faults       the same, with faults allowed
 takt-application  the same, dispatched by aiohttp's web.Application
+takt-b0 .. b3     the same with another way to hold budgets: tests/bench/baselines.py
 echo              an empty aiohttp web.Application that answers the JSON it gets: the baseline
 echo-server       the same on aiohttp's low-level web.Server
 """
@@ -10,6 +11,7 @@ echo-server       the same on aiohttp's low-level web.Server
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -20,14 +22,17 @@ import uvloop
 from aiohttp import web
 
 from router import server
+from router.assembly import build_app
 from router.config import load_config
 from router.http.app import HttpServer
+from tests.bench import baselines
 from tests.bench.traffic import EXAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from router.assembly import App
+    from router.config import Config
 
 
 def _tell(url: str) -> None:
@@ -57,6 +62,17 @@ async def _takt_application() -> None:
     await _takt()
 
 
+async def _takt_baseline(kind: str) -> None:
+    def build(config: Config, **options: Any) -> App:
+        app = build_app(config, **options)
+        baselines.install(app, kind)
+        return app
+
+    server.build_app = build  # type: ignore[attr-defined] # serve() looks it up there
+    os.environ["TAKT__OVERLOAD__MODE"] = "off"
+    await _takt()
+
+
 async def echo(request: web.BaseRequest) -> web.Response:
     return web.json_response(await request.json())
 
@@ -83,10 +99,13 @@ KINDS: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
     "takt": _takt,
     "takt-faults": partial(_takt, allow_faults=True),
     "takt-application": _takt_application,
+    **{kind: partial(_takt_baseline, kind) for kind in baselines.POLICIES},
     "echo": _echo,
     "echo-server": _echo_server,
 }
 
 if __name__ == "__main__":
+    # `takt serve` writes its lines from a thread; Python's last resort would print them from the event loop.
+    logging.getLogger("takt").addHandler(logging.NullHandler())
     with suppress(web.GracefulExit):
         uvloop.run(KINDS[sys.argv[1]]())

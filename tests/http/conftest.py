@@ -10,6 +10,7 @@ from blockbuster import BlockBuster
 
 from tests.http_project import SURE_TEXT, train_models, write_project
 from tests.http_server import JSON_TYPE, LoopThread, Running
+from tests.hurry import hurried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,13 @@ class Blunders(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.seen.append(self.format(record))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hurry() -> Iterator[None]:
+    """What is learned is tested where it is learned."""
+    with hurried():
+        yield
 
 
 @pytest.fixture(scope="session")

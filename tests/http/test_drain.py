@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from router.server import drain
+from router.server import drain, step_aside
 from tests.http_project import SURE_TEXT
-from tests.http_server import JSON_TYPE, request
+from tests.http_server import JSON_TYPE, PATIENCE_S, request
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from budgets.deadline import Budget
+    from router.domain.decision import Decision
+    from router.policy.point import Point, Request
     from tests.http.conftest import MakeConfig
     from tests.http_server import LoopThread, Reply, Running
 
-ASK = request(json.dumps({"text": SURE_TEXT}).encode(), "Content-Type: application/json")
+ASK = request(json.dumps({"text": SURE_TEXT, "budget_ms": 5_000}).encode(), "Content-Type: application/json")
+FOREVER_MS = "600000"  # nothing in a test may depend on how fast the machine is
 
 
 def _drain(loop_thread: LoopThread, server: Running) -> Future[None]:
-    """Begin to drain; back when it has begun."""
+    """Begin to drain; back when the port is closed."""
     draining = asyncio.run_coroutine_threadsafe(drain(server.app, server.http, server.listener), loop_thread.loop)
-    while server.app.is_ready:
-        time.sleep(0.001)
+    server.run(asyncio.sleep(0))  # the loop's turn after the drain's first
     return draining
 
 
@@ -38,7 +41,7 @@ def _is_last(reply: Reply) -> bool:
 def test_open_connections_get_one_more_answer_and_readiness_fails(
     loop_thread: LoopThread, make_config: MakeConfig
 ) -> None:
-    with loop_thread.serving(make_config()) as server, ExitStack() as stack:
+    with loop_thread.serving(make_config(drain_ms=FOREVER_MS)) as server, ExitStack() as stack:
         used, probe, new = (stack.enter_context(server.wire()) for _ in range(3))
         used.send(ASK)
         assert not _is_last(used.reply())
@@ -54,20 +57,33 @@ def test_open_connections_get_one_more_answer_and_readiness_fails(
             assert reply.status == 200
             assert _is_last(reply)
             assert wire.is_closed()
-        draining.result(5)
+        draining.result(PATIENCE_S)
 
 
-def test_pipelined_requests_are_all_answered(loop_thread: LoopThread, make_config: MakeConfig) -> None:
-    with loop_thread.serving(make_config(log__durability="commit"), allow_faults=True) as server:
-        server.ask("PUT", "/v1/admin/faults", b'{"store": {"delay_ms": 40}}', JSON_TYPE)
+def test_pipelined_requests_are_all_answered(
+    loop_thread: LoopThread, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is being decided and four are behind it when the drain begins."""
+    opened = asyncio.Event()
+    with loop_thread.serving(make_config(drain_ms=FOREVER_MS)) as server:
+        decide = server.app.pipeline.decide
+
+        async def held(point: Point, request: Request, budget: Budget) -> Decision:
+            await opened.wait()
+            return await decide(point, request, budget)
+
+        monkeypatch.setattr(server.app.pipeline, "decide", held)
         with server.wire() as wire:
             wire.send(ASK * 5)
+            while sum(len(each._messages) for each in server.http.connections) < 4:  # of aiohttp
+                time.sleep(0.001)
             draining = _drain(loop_thread, server)
+            loop_thread.loop.call_soon_threadsafe(opened.set)
             replies = [wire.reply() for _ in range(5)]
             assert [reply.status for reply in replies] == [200] * 5
             assert [_is_last(reply) for reply in replies] == [False] * 4 + [True]
             assert wire.is_closed()
-        draining.result(5)
+        draining.result(PATIENCE_S)
 
 
 def test_what_comes_after_the_time_is_refused_and_what_is_under_way_is_finished(
@@ -88,12 +104,12 @@ def test_what_comes_after_the_time_is_refused_and_what_is_under_way_is_finished(
         assert reply.headers["Retry-After"] == "1"
         assert not draining.done()
         assert early.reply().status == 200
-        draining.result(5)
+        draining.result(PATIENCE_S)
 
 
 def test_nobody_who_was_let_in_by_the_kernel_is_turned_away(loop_thread: LoopThread, make_config: MakeConfig) -> None:
     """Connections that wait in the port's queue while the event loop is busy."""
-    with loop_thread.serving(make_config(), allow_faults=True) as server:
+    with loop_thread.serving(make_config(drain_ms=FOREVER_MS)) as server:
         waiting = []
 
         async def connect_behind_the_loops_back_and_drain() -> None:
@@ -109,9 +125,40 @@ def test_nobody_who_was_let_in_by_the_kernel_is_turned_away(loop_thread: LoopThr
         for wire in waiting:
             assert wire.reply().status == 200
             wire.close()
-        draining.result(5)
+        draining.result(PATIENCE_S)
 
 
 def test_an_idle_server_drains_at_once(loop_thread: LoopThread, make_config: MakeConfig) -> None:
-    with loop_thread.serving(make_config(drain_ms="600000")) as server:
-        _drain(loop_thread, server).result(5)
+    with loop_thread.serving(make_config(drain_ms=FOREVER_MS)) as server:
+        _drain(loop_thread, server).result(PATIENCE_S)
+
+
+def test_a_lame_duck_fails_readiness_and_serves_as_before(loop_thread: LoopThread, make_config: MakeConfig) -> None:
+    with loop_thread.serving(make_config(lame_duck_ms=FOREVER_MS)) as server, server.wire() as kept:
+        hurry = asyncio.Event()
+        leaving = asyncio.run_coroutine_threadsafe(step_aside(server.app, hurry), loop_thread.loop)
+        server.run(asyncio.sleep(0))
+        for _ in range(2):
+            assert server.ask("GET", "/readyz").problem(503, "unavailable") == "draining"
+            assert "takt_ready 0" in server.ask("GET", "/metrics").body.decode()
+            kept.send(ASK)
+            with server.wire() as new:
+                new.send(ASK)
+                for wire in (kept, new):
+                    reply = wire.reply()
+                    assert reply.status == 200
+                    assert not _is_last(reply)
+        assert not leaving.done()
+        loop_thread.loop.call_soon_threadsafe(hurry.set)
+        leaving.result(PATIENCE_S)
+
+
+@pytest.mark.parametrize("lame_duck_ms", [0, 60])
+def test_a_lame_duck_goes_when_its_time_has_come(
+    loop_thread: LoopThread, make_config: MakeConfig, lame_duck_ms: int
+) -> None:
+    with loop_thread.serving(make_config(lame_duck_ms=str(lame_duck_ms))) as server:
+        began_s = time.monotonic()
+        server.run(step_aside(server.app, asyncio.Event()))
+        assert time.monotonic() - began_s >= lame_duck_ms / 1e3 - 0.002  # timers of uvloop may ring a little early
+        assert not server.app.is_ready

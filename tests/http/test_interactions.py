@@ -34,7 +34,7 @@ def test_answers_with_every_field_of_the_contract(server: Running) -> None:
     answer = server.post(FULL).json()
     assert answer.keys() == {
         "decision_id", "interaction_id", "route", "target", "rung", "degraded", "confidence",
-        "alternatives", "reason", "task", "budget",
+        "alternatives", "reason", "task", "budget", "admission",
     }  # fmt: skip
     assert answer["interaction_id"] == "mine-1"
     assert answer["route"] == SURE_ROUTE

@@ -59,7 +59,7 @@ def assert_nothing_is_lost(run: Run) -> None:
 
 @pytest.mark.parametrize("procs", [1, 3])
 def test_a_quiet_run_is_answered_whole(echo: RunningEcho, tmp_path: Path, procs: int) -> None:
-    run = perform(scenario(echo.url, seconds=1), tmp_path / "run", procs=procs)
+    run = perform(scenario(echo.url, seconds=0.5), tmp_path / "run", procs=procs)
     assert view(run).counts()["unfinished"] == view(run).counts()["unsent"] == view(run).counts()["error"] == 0
     assert run.record.status == "complete"
     assert len(run.record.workers) == procs
@@ -147,7 +147,7 @@ def toml(url: str, *, gate: str = "attainment(5s) >= 0.5", extra: str = "", rate
 name = "t"
 target = {{ url = "{url}", answers = "any", connections = 16 }}
 budget = {{ deadline = "5s" }}
-phases = [{{ name = "steady", arrivals = "constant", rate = {rate}, for = "1s" }}]
+phases = [{{ name = "steady", arrivals = "constant", rate = {rate}, for = "500ms" }}]
 gates = [{{ expr = "{gate}" }}]
 validity = {{ lag_p99 = "2s", send_rate = 0.0, max_generator_cpu = 1.0 }}
 {extra}
@@ -189,7 +189,7 @@ def test_no_server_is_an_exit_code_of_its_own(tmp_path: Path) -> None:
 
 def test_ctrl_c_leaves_a_report_of_what_there_is(echo: RunningEcho, tmp_path: Path) -> None:
     cli = Cli(tmp_path)
-    made = toml(echo.url).replace('for = "1s"', 'for = "100s"')
+    made = toml(echo.url).replace('for = "500ms"', 'for = "100s"')
     with cli.start(made, "--html") as process:
         asyncio.run(wait_until_sent(cli.out, 200))
         process.send_signal(signal.SIGINT)

@@ -19,7 +19,7 @@ schema = "loadtest/1"
 name = "small"
 target = { answers = "any" }
 validity = { lag_p99 = "2s", send_rate = 0.0, max_generator_cpu = 1.0 }
-phases = [{ name = "steady", arrivals = "constant", rate = 200, for = "1s" }]
+phases = [{ name = "steady", arrivals = "constant", rate = 400, for = "500ms" }]
 """
 
 
@@ -35,20 +35,20 @@ def loadtest(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
 
 
-def test_a_queue_that_serves_two_hundred_a_second_is_bracketed(scenario: Path, tmp_path: Path) -> None:
-    """Service takes 5 ms, one at a time: 400/s is a second behind after two, and 100/s holds half a second."""
-    words = ["--slo", "p90 <= 500ms", "--from", "100", "--to", "400", "--precision", "100%", "--step", "2s"]
-    with start_echo(EchoSettings(delay="5ms", serial=True)) as echo:
+def test_a_queue_that_serves_five_hundred_a_second_is_bracketed(scenario: Path, tmp_path: Path) -> None:
+    """Service takes 2 ms, one at a time: 1,000/s is a second behind after one, and 250/s holds half a second."""
+    words = ["--slo", "p90 <= 500ms", "--from", "250", "--to", "1000", "--precision", "100%", "--step", "1s"]
+    with start_echo(EchoSettings(delay="2ms", serial=True)) as echo:
         done = loadtest(
-            "search", scenario, "--target", echo.url, *words, "--confirm", "2s", "--cooldown", "200ms",
+            "search", scenario, "--target", echo.url, *words, "--confirm", "1s", "--cooldown", "100ms",
             "--out", tmp_path / "out", "--json",
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told == json.loads((tmp_path / "out" / "search.json").read_text())
     result = told["result"]
-    assert 100 <= result["highest_pass"] <= 220
-    assert 141 <= result["lowest_fail"] <= 400
+    assert 250 <= result["highest_pass"] <= 550
+    assert 353 <= result["lowest_fail"] <= 1_000
     assert all((Path(made["path"]) / "run.json").exists() for made in told["runs"])
 
 

@@ -141,9 +141,29 @@ def test_sigterm_loses_no_request_and_no_record(tmp_path: Path, models_dir: Path
     assert set(load.refused) <= {503}
 
 
+def test_a_lame_duck_takes_new_connections_until_it_is_told_again(tmp_path: Path, models_dir: Path) -> None:
+    write_project(tmp_path, models_dir)
+    ready = request(b"", method="GET", path="/readyz")
+    with _takt_serve(tmp_path, TAKT__SERVER__LAME_DUCK_MS="600000") as process:
+        port = _port(process)
+        process.send_signal(signal.SIGTERM)
+        status, deadline = 200, time.monotonic() + PATIENCE_S
+        while status == 200 and time.monotonic() < deadline:
+            with Wire(port) as wire:
+                wire.send(ready)
+                status = wire.reply("GET").status
+        with Wire(port) as wire:
+            wire.send(request(_BODY, "Content-Type: application/json"))
+            assert (status, wire.reply().status) == (503, 200)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, said
+    assert not _is_open(port)
+
+
 async def _change_versions(port: int, load: Load, process: subprocess.Popen[str], models_dir: Path) -> list[str]:
     """SIGHUP under load, once for each version; returns what each made of /readyz."""
-    clients = [asyncio.ensure_future(_client(port, load, in_flight=1, keep=True)) for _ in range(4)]
+    clients = [asyncio.ensure_future(_client(port, load, in_flight=1, keep=True)) for _ in range(2)]
     plans = [await asyncio.to_thread(_plan, port)]
     for version in list(store.versions(models_dir))[1:]:
         store.activate(models_dir, version)

@@ -1,15 +1,14 @@
-"""Budgets are finite and never extended; the books always balance; the line never hides a job."""
+"""Budgets are finite and never extended; the books always balance; a batch that drags is seen."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from budgets.deadline import BudgetSettings, grant_ns, open_budget
+from budgets.job import Batch
 from budgets.ledger import Ledger, Stage
-from budgets.line import Job, Line
+from tests.jobs import linear, work_of
 
 MS = 1_000_000
 NUMBERS = st.floats(allow_nan=False)
@@ -56,45 +55,11 @@ def test_stages_sum_to_the_elapsed_time_whatever_is_marked(start_ns: int, marks:
     assert elapsed_ns == max([start_ns, *(now_ns for _, now_ns in marks)]) - start_ns
 
 
-JOBS = st.lists(
-    st.builds(
-        Job[Any],
-        st.just(object),
-        expected_ns=st.integers(0, 100),
-        limit_ns=st.integers(0, 200),
-        latest_start_ns=st.just(0),
-        ended=st.just(lambda job: None),
-        cancelled=st.booleans(),
-    ),
-    max_size=8,
-)
-
-
-@given(JOBS, st.integers(0, 5), st.integers(0, 1_000))
-def test_the_wait_grows_with_each_who_joins_and_shrinks_with_each_who_leaves(
-    jobs: list[Job[Any]], max_jobs: int, now_ns: int
-) -> None:
-    line, joined = Line(max_jobs), []
-    for job in jobs:
-        before_ns = line.wait_ns(now_ns)
-        if line.join(job):
-            joined.append(job)
-            assert line.wait_ns(now_ns) == before_ns + (0 if job.cancelled else job.expected_ns)
-        assert len(line) == len(joined) <= max_jobs
-    for job in joined:
-        before_ns = line.wait_ns(now_ns)
-        line.leave(job)
-        assert 0 <= line.wait_ns(now_ns) <= before_ns
-    assert line.wait_ns(now_ns) == 0
-
-
 @given(st.integers(0, 100), st.integers(0, 200), st.integers(0, 1_000))
-def test_a_running_job_is_overdue_exactly_past_its_limit(expected_ns: int, limit_ns: int, elapsed_ns: int) -> None:
-    job, line = Job[Any](object, expected_ns, limit_ns, 0, lambda _: None), Line(1)
-    job.start_ns = 0
-    line.join(job)
+def test_a_running_batch_is_overdue_exactly_past_its_limit(expected_ns: int, limit_ns: int, elapsed_ns: int) -> None:
+    batch = Batch(work_of(linear()), [], 0, expected_ns, limit_ns, 1)
     is_overdue = elapsed_ns > limit_ns
-    assert line.overdue_ns(elapsed_ns) == (elapsed_ns if is_overdue else 0)
-    assert line.wait_ns(elapsed_ns) == (elapsed_ns if is_overdue else max(0, expected_ns - elapsed_ns))
-    job.end_ns = elapsed_ns
-    assert (line.overdue_ns(elapsed_ns), line.wait_ns(elapsed_ns)) == (0, 0)
+    assert batch.overdue_ns(elapsed_ns) == (elapsed_ns if is_overdue else 0)
+    assert batch.left_ns(elapsed_ns) == (elapsed_ns if is_overdue else max(0, expected_ns - elapsed_ns))
+    batch.run(lambda: elapsed_ns)
+    assert (batch.overdue_ns(elapsed_ns), batch.left_ns(elapsed_ns)) == (0, 0)

@@ -8,14 +8,11 @@ from random import Random
 
 import pytest
 
-from budgets.line import Job
+from budgets.job import Job
+from tests.jobs import LinearCost, job_of, linear, shared, work_of
 from tests.virtual import MS, Deadlock, S, VirtualExecutor, VirtualLoop, run
 
-NEVER_NS = 1 << 62
-
-
-def job(ended: list[Job[str]], latest_start_ns: int = NEVER_NS, name: str = "") -> Job[str]:
-    return Job(lambda: name, 10 * MS, 20 * MS, latest_start_ns, ended.append)
+BLOCK_NS = 100 * MS
 
 
 def test_a_day_passes_at_once() -> None:
@@ -85,15 +82,19 @@ def test_the_outside_goes_on_while_the_loop_is_busy() -> None:
     assert run(main) == [("outside", 10 * MS), ("busy until", 100 * MS), ("timer", 100 * MS)]
 
 
-def test_the_executor_runs_one_job_after_the_other() -> None:
+def executor_of(loop: VirtualLoop, duration_ns: int = 10 * MS, max_jobs: int = 9) -> VirtualExecutor:
+    return VirtualExecutor(loop, max_jobs, BLOCK_NS, lambda batch: duration_ns, wake_ns=0)
+
+
+def test_the_executor_runs_one_batch_after_the_other() -> None:
     async def main(loop: VirtualLoop) -> list[tuple[int | None, int | None, str | None]]:
-        ended: list[Job[str]] = []
-        executor = VirtualExecutor(loop, 2, lambda job: 10 * MS, wake_ns=0)
-        assert executor.submit(job(ended, name="a"))
-        assert executor.submit(job(ended, name="b"))
-        assert not executor.submit(job(ended, name="c")), "the line is full"
+        ended: list[Job[str, str]] = []
+        executor, work = executor_of(loop, max_jobs=2), work_of(linear())
+        assert executor.submit(job_of(work, "a", ended=ended.append))
+        assert executor.submit(job_of(work, "b", ended=ended.append))
+        assert not executor.submit(job_of(work, "c")), "the line is full"
         loop.spend(5 * MS)
-        assert executor.wait_ns(loop.clock.now_ns()) == 15 * MS
+        assert executor.wait_ns(3, 1 << 63, loop.clock.now_ns()) == (12 - 5 + 10) * MS
         await asyncio.sleep(1)
         assert len(executor) == 0
         return [(job.start_ns, job.end_ns, job.value) for job in ended]
@@ -101,33 +102,84 @@ def test_the_executor_runs_one_job_after_the_other() -> None:
     assert run(main) == [(0, 10 * MS, "a"), (10 * MS, 20 * MS, "b")]
 
 
+def test_the_executor_notices_a_submission_after_a_while() -> None:
+    async def main(loop: VirtualLoop) -> list[int | None]:
+        ended: list[Job[str, str]] = []
+        executor = VirtualExecutor(loop, 9, BLOCK_NS, lambda batch: 10 * MS, wake_ns=20_000)
+        for _ in range(2):
+            executor.submit(job_of(work_of(linear()), ended=ended.append))
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(1)
+        return [job.start_ns for job in ended]
+
+    assert run(main) == [20_000, 10 * MS + 20_000], "but while it runs it need not notice"
+
+
 def test_the_executor_drops_the_dead_and_keeps_errors() -> None:
     async def main(loop: VirtualLoop) -> None:
-        ended: list[Job[str]] = []
-        executor = VirtualExecutor(loop, 9, lambda job: 10 * MS, wake_ns=0)
+        ended: list[Job[str, str]] = []
+        executor = executor_of(loop)
 
-        def fail() -> str:
+        def fail(_: object) -> list[str]:
             raise ValueError("broken")
 
-        executor.submit(Job(fail, 0, 0, NEVER_NS, ended.append))
-        executor.submit(job(ended, latest_start_ns=9 * MS))
-        executor.submit(cancelled := job(ended))
+        executor.submit(job_of(work_of(linear(), fail), ended=ended.append, rank=0))
+        executor.submit(job_of(work_of(linear()), latest_start_ns=9 * MS, ended=ended.append))
+        executor.submit(cancelled := job_of(work_of(linear()), ended=ended.append))
         cancelled.cancelled = True
         await asyncio.sleep(1)
-        failed, late, left = ended
+        failed = next(job for job in ended if job.batch is not None)
         assert repr(failed.error) == "ValueError('broken')"
-        assert (late.start_ns, left.start_ns) == (None, None)
+        assert len(ended) == 3
+        assert len(executor) == 0
 
     run(main)
 
 
-def test_an_overdue_job_is_seen() -> None:
+@pytest.mark.parametrize(
+    ("others", "starts"),
+    [
+        pytest.param(0, [3 * MS], id="nobody comes: 2 ms, and no longer"),
+        pytest.param(1, [2 * MS] * 2, id="one comes, and for a third the two would wait too long"),
+    ],
+)
+def test_the_executor_waits_for_one_more(others: int, starts: list[int]) -> None:
+    async def main(loop: VirtualLoop) -> list[int | None]:
+        ended: list[Job[str, str]] = []
+        executor, work = executor_of(loop), work_of(shared())
+        work.arrive(0)
+        for _ in range(1 + others):
+            await asyncio.sleep(0.001)
+            executor.submit(job_of(work, enqueued_ns=loop.clock.now_ns(), ended=ended.append))
+        await asyncio.sleep(1)
+        return [job.start_ns for job in ended]
+
+    assert run(main) == starts
+
+
+def test_who_is_moved_is_looked_at_again() -> None:
+    async def main(loop: VirtualLoop) -> int | None:
+        executor, work = executor_of(loop), work_of(shared())
+        work.arrive(0)
+        job = job_of(work)
+        executor.submit(job)
+        await asyncio.sleep(0.001)
+        assert job.start_ns is None, "it waits for one more"
+        job.commit_ns = 0
+        executor.move(job, job.rank, job.latest_start_ns)
+        await asyncio.sleep(1)
+        return job.start_ns
+
+    assert run(main) == MS
+
+
+def test_an_overdue_batch_is_seen() -> None:
     async def main(loop: VirtualLoop) -> None:
-        executor = VirtualExecutor(loop, 9, lambda job: 100 * MS, wake_ns=0)
-        executor.submit(job([]))
-        await asyncio.sleep(0.02)
+        executor = executor_of(loop, duration_ns=100 * MS)
+        executor.submit(job_of(work_of(LinearCost(0, 10 * MS))))
+        await asyncio.sleep(0.015)
         assert executor.overdue_ns(loop.clock.now_ns()) == 0
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.015)
         assert executor.overdue_ns(loop.clock.now_ns()) == 30 * MS
 
     run(main)

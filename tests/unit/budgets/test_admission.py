@@ -56,3 +56,9 @@ def test_the_order_of_the_reasons() -> None:
     assert door.admit(budget, 0, 2 * MS) is Refusal.FULL
     door.release()
     assert door.admit(budget, 0, 2 * MS) is Refusal.UNMEETABLE
+
+
+def test_the_codes_on_the_wire() -> None:
+    assert [refusal.value for refusal in Refusal] == [
+        "deadline-expired", "rejected-draining", "rejected-inflight", "deadline-unmeetable", "rejected-overload",
+    ]  # fmt: skip

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from math import isnan
+from random import Random
+
 import pytest
 
-from budgets.predictor import CostEstimate
+from budgets.batch_cost import P50, P90, P99, P995
+from budgets.predictor import CostEstimate, InlineCost
 
 MS, S = 1_000_000, 1_000_000_000
 
@@ -75,3 +79,45 @@ def test_restart_forgets() -> None:
         cost.observe(500 * MS, number)
     cost.restart()
     assert (cost.p50_ns(), cost.p99_ns(10 * S)) == (10 * MS, 26 * MS)
+
+
+# The same estimate for a rung that runs inline.
+
+
+def test_an_inline_cost_knows_its_median_and_for_anything_above_it_the_tail() -> None:
+    cost = InlineCost(10 * MS, 20 * MS)
+    found = [cost.quantile_ns(at, 1, 20, 0) for at in (P50, P90, P99, P995)]
+    assert found == [10 * MS, 26 * MS, 26 * MS, 26 * MS]
+    assert cost.quantile_ns(P99, 9, 900, 0) == 26 * MS, "whatever the batch"
+
+
+def test_an_inline_cost_learns_and_forgets() -> None:
+    cost = InlineCost(10 * MS, 20 * MS)
+    for number in range(300):
+        cost.observe(1, 20, 500 * MS, number)
+    assert cost.quantile_ns(P50, 1, 20, 300) >= 500 * MS
+    assert cost.quantile_ns(P99, 1, 20, 300) >= 500 * MS
+    cost.restart()
+    assert (cost.quantile_ns(P50, 1, 20, 300), cost.quantile_ns(P99, 1, 20, 300)) == (10 * MS, 26 * MS)
+
+
+def test_the_coverage_is_of_what_was_predicted_before_each_call() -> None:
+    cost = InlineCost(10 * MS, 20 * MS)
+    assert isnan(cost.coverage(P50))
+    assert isnan(cost.coverage(P99))
+    cost.observe(1, 20, 30 * MS, 0)
+    assert (cost.coverage(P50), cost.coverage(P99)) == (0, 0), "it covers no call that it learned from first"
+    for cost_ns in (10 * MS, 11 * MS, 20 * MS):
+        cost.observe(1, 20, cost_ns, 1)
+    assert (cost.coverage(P50), cost.coverage(P99)) == (0.25, 0.75)
+
+
+def test_the_coverage_is_of_the_last_thousand_or_two() -> None:
+    cost, rng = InlineCost(10 * MS, 10 * MS), Random(1)
+    for number in range(30_000):
+        cost.observe(1, 20, int(10 * MS * rng.lognormvariate(0, 0.25)), number * MS)
+    assert 0.45 < cost.coverage(P50) < 0.75
+    assert 0.98 < cost.coverage(P99) <= 1
+    for number in range(4_000):  # a machine that changes with every call
+        cost.observe(1, 20, 1_000 * MS << number % 2, 30_000 * MS + number * 10 * S)
+    assert cost.coverage(P50) < 0.1

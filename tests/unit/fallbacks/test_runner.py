@@ -3,71 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from random import Random
 
 import pytest
 
-from budgets.line import Job
-from budgets.predictor import CostEstimate
-from fallbacks.breaker import Breaker, BreakerSettings, Ending, State
-from fallbacks.ladder import Choice, Degraded, Rung
-from fallbacks.runner import Run, Runner
-from tests.virtual import MS, S, VirtualExecutor, VirtualLoop, run
-
-P99_NS = 13 * MS
-
-
-class Stage:
-    """A runner over one rung whose runs take `duration_ns`."""
-
-    def __init__(self, loop: VirtualLoop, max_jobs: int = 64) -> None:
-        self.loop = loop
-        self.duration_ns = 10 * MS
-        self.calls: list[str] = []
-        self.landed: list[tuple[str, str]] = []
-        self.endings: list[Ending] = []
-        self.fails = False
-        self.executor = VirtualExecutor(loop, max_jobs, lambda job: self.duration_ns, wake_ns=0)
-        self.runner = Runner[str, str](self.executor, loop.clock)
-        self.rung = Rung("large", CostEstimate(10 * MS, 10 * MS), Breaker(BreakerSettings(), Random(0)), True)
-
-    def call(self, key: str) -> str:
-        self.calls.append(key)
-        if self.fails:
-            raise ValueError("broken")
-        return key.upper()
-
-    async def run(self, key: str, within_ms: float) -> Run[str]:
-        now_ns = self.loop.clock.now_ns()
-        permit = self.rung.breaker.acquire(now_ns)
-        assert permit is not None
-        choice = Choice(self.rung, permit, now_ns + int(within_ms * MS))
-        return await self.runner.run(key, choice, lambda: self.call(key), self.land)
-
-    def land(self, key: str, value: str) -> None:
-        self.landed.append((key, value))
-
-    def calls_seen(self) -> tuple[int, int, int]:
-        """Calls, failed and slow ones, as the breaker counted them."""
-        window = self.rung.breaker._window
-        return sum(s.calls for s in window), sum(s.failed for s in window), sum(s.slow for s in window)
-
-
-def play(scenario: Callable[[Stage], Awaitable[None]], *, jitter: bool = False, max_jobs: int = 64) -> None:
-    async def main(loop: VirtualLoop) -> None:
-        stage = Stage(loop, max_jobs)
-        await scenario(stage)
-        await asyncio.sleep(100)
-        assert not stage.runner._flights
-        assert len(stage.executor) == 0
-
-    run(main, VirtualLoop(Random(5) if jitter else None))
+from budgets.criticality import CRITICAL_PLUS, SHEDDABLE
+from fallbacks.breaker import Ending, State
+from fallbacks.ladder import Degraded
+from fallbacks.runner import Run
+from tests.jobs import job_of, linear, work_of
+from tests.stage import P99_NS, Stage, busy, leave, play
+from tests.virtual import MS, S
 
 
 def test_a_value_in_time() -> None:
     async def scenario(stage: Stage) -> None:
-        assert await stage.run("a", 50) == Run("A", Degraded.NONE, 0, 10 * MS)
+        assert await stage.find("a", 50) == ("A", Degraded.NONE, 0, 10 * MS, "")
         assert stage.landed == [("a", "A")]
         assert stage.calls_seen() == (1, 0, 0)
 
@@ -76,10 +26,10 @@ def test_a_value_in_time() -> None:
 
 def test_the_cost_is_learned() -> None:
     async def scenario(stage: Stage) -> None:
-        stage.duration_ns = 40 * MS
         await stage.run("a", 50)
-        await stage.run("b", 50)
-        assert stage.rung.cost.p99_ns(stage.loop.clock.now_ns()) > P99_NS
+        stage.duration_ns = 40 * MS
+        await stage.run("b", 50, length=70)
+        assert stage.cost.seen == [(1, 20, 10 * MS, 10 * MS), (1, 70, 40 * MS, 50 * MS)]
 
     play(scenario)
 
@@ -87,7 +37,7 @@ def test_the_cost_is_learned() -> None:
 def test_an_error_is_told_and_does_not_land() -> None:
     async def scenario(stage: Stage) -> None:
         stage.fails = True
-        assert await stage.run("a", 50) == Run(None, Degraded.ERROR, 0, 10 * MS, "ValueError('broken')")
+        assert await stage.find("a", 50) == (None, Degraded.ERROR, 0, 10 * MS, "ValueError('broken')")
         assert stage.landed == []
         assert stage.calls_seen() == (1, 1, 0)
 
@@ -99,14 +49,13 @@ def test_a_run_that_takes_too_long_is_given_up_at_the_commit_time_and_lands_late
     async def scenario(stage: Stage) -> None:
         stage.duration_ns = 500 * MS
         for number in range(20):
-            start_ns = stage.loop.clock.now_ns()
-            found = await stage.run(str(number), 50)
+            start_ns = stage.now_ns
+            found = await stage.find(str(number), 50)
             assert (found.value, found.why, found.end_ns) == (None, Degraded.BUDGET, None)
-            waited_ns = stage.loop.clock.now_ns() - start_ns
+            waited_ns = stage.now_ns - start_ns
             assert 50 * MS <= waited_ns <= 51 * MS, "not before the time, and at most a timer's grain after it"
             await asyncio.sleep(10)
             assert len(stage.landed) == number + 1
-            stage.rung.cost.restart()
             if stage.rung.breaker.state is not State.CLOSED:
                 break
         assert stage.calls_seen()[2] > 0 or stage.rung.breaker.state is not State.CLOSED
@@ -117,24 +66,23 @@ def test_a_run_that_takes_too_long_is_given_up_at_the_commit_time_and_lands_late
 def test_who_is_not_started_by_his_latest_start_gives_up_then() -> None:
     async def scenario(stage: Stage) -> None:
         stage.duration_ns = 100 * MS
-        first = asyncio.ensure_future(stage.run("first", 1_000))
+        first = stage.start("first", 1_000)
         await asyncio.sleep(0.001)
-        found = await stage.run("second", 40)
-        assert found == Run(None, Degraded.BUDGET), "the first one is overdue by now"
-        assert stage.loop.clock.now_ns() == (1 + 40) * MS - P99_NS
+        assert await stage.find("second", 40) == (None, Degraded.BUDGET, None, None, ""), "the first one is overdue"
+        assert stage.now_ns == (1 + 40) * MS - P99_NS
         await first
         await asyncio.sleep(1)
-        assert stage.calls == ["first"], "the dead are never started"
+        assert stage.calls == [["first"]], "the dead are never started"
 
     play(scenario)
 
 
 def test_who_is_behind_others_that_are_not_overdue_is_told_overload() -> None:
     async def scenario(stage: Stage) -> None:
-        others = [asyncio.ensure_future(stage.run(str(n), 1_000)) for n in range(5)]
+        others = [stage.start(str(n), 30 + n) for n in range(5)]
         await asyncio.sleep(0.001)
-        assert await stage.run("me", 30) == Run(None, Degraded.OVERLOAD)
-        assert stage.calls_seen() == (1, 0, 0), "it says nothing of the rung"
+        assert await stage.run("me", 40) == Run(None, Degraded.OVERLOAD)
+        assert stage.calls_seen() == (2, 0, 0), "it says nothing of the rung"
         await asyncio.gather(*others)
 
     play(scenario)
@@ -142,33 +90,48 @@ def test_who_is_behind_others_that_are_not_overdue_is_told_overload() -> None:
 
 def test_a_full_line_is_overload_at_once() -> None:
     async def scenario(stage: Stage) -> None:
-        first = asyncio.ensure_future(stage.run("first", 1_000))
+        first = stage.start("first", 1_000)
         await asyncio.sleep(0)
         assert await stage.run("me", 1_000) == Run(None, Degraded.OVERLOAD)
-        assert stage.loop.clock.now_ns() == 0
+        assert stage.now_ns == 0
+        assert stage.books.refunded_ns == 10 * MS
         assert (await first).value == "FIRST"
 
     play(scenario, max_jobs=1)
 
 
+# Runs that are shared.
+
+
 def test_equal_keys_share_a_run_and_its_one_ending() -> None:
     async def scenario(stage: Stage) -> None:
-        found = await asyncio.gather(*(stage.run("same", 100) for _ in range(30)))
-        assert set(found) == {Run("SAME", Degraded.NONE, 0, 10 * MS)}
-        assert stage.calls == ["same"]
+        found = await asyncio.gather(*(stage.find("same", 100) for _ in range(30)))
+        assert set(found) == {("SAME", Degraded.NONE, 0, 10 * MS, "")}
+        assert stage.calls == [["same"]]
         assert stage.landed == [("same", "SAME")]
         assert stage.calls_seen() == (1, 0, 0)
+        assert stage.books.refunded_ns == 29 * 10 * MS, "one run is paid for once"
+        assert (stage.runner.used_ns, stage.runner.wasted_ns) == (10 * MS, 0)
 
     play(scenario)
 
 
 def test_a_newcomer_may_join_a_run_that_is_under_way() -> None:
     async def scenario(stage: Stage) -> None:
-        first = asyncio.ensure_future(stage.run("same", 100))
+        first = stage.start("same", 100)
         await asyncio.sleep(0.009)
-        found = await stage.run("same", 14)
-        assert found.value == "SAME"
-        assert stage.loop.clock.now_ns() == 10 * MS
+        assert (await stage.find("same", 14)).value == "SAME"
+        assert stage.now_ns == 10 * MS
+        await first
+
+    play(scenario)
+
+
+def test_a_newcomer_whose_latest_start_has_passed_may_still_join_a_run_under_way() -> None:
+    async def scenario(stage: Stage) -> None:
+        first = stage.start("same", 100, rank=SHEDDABLE)
+        await asyncio.sleep(0.009)
+        assert (await stage.find("same", 2, rank=CRITICAL_PLUS)).value == "SAME"
         await first
 
     play(scenario)
@@ -176,11 +139,8 @@ def test_a_newcomer_may_join_a_run_that_is_under_way() -> None:
 
 def test_equal_keys_on_different_rungs_do_not_meet() -> None:
     async def scenario(stage: Stage) -> None:
-        other = Rung("other", stage.rung.cost, Breaker(BreakerSettings(), Random(0)), True)
-        found = await asyncio.gather(
-            stage.run("same", 100), stage.runner.run("same", Choice(other, 0, 100 * MS), lambda: "else")
-        )
-        assert [each.value for each in found] == ["SAME", "else"]
+        found = await asyncio.gather(stage.find("same", 100), stage.find("same", 100, rung=stage.other("other")))
+        assert [each.start_ns for each in found] == [0, 10 * MS]
 
     play(scenario)
 
@@ -189,25 +149,66 @@ def test_after_the_end_an_equal_key_runs_again() -> None:
     async def scenario(stage: Stage) -> None:
         await stage.run("same", 100)
         await stage.run("same", 100)
-        assert stage.calls == ["same", "same"]
+        assert stage.calls == [["same"], ["same"]]
 
     play(scenario)
 
 
 def test_when_the_most_patient_leaves_the_others_keep_their_run() -> None:
     async def scenario(stage: Stage) -> None:
-        blocker = asyncio.ensure_future(stage.run("blocker", 1_000))
-        await asyncio.sleep(0)
-        patient = asyncio.ensure_future(stage.run("same", 1_000))
-        hurried = asyncio.ensure_future(stage.run("same", 60))
+        blocker = await busy(stage)
+        patient = stage.start("same", 1_000)
+        hurried = stage.start("same", 60)
         await asyncio.sleep(0.001)
-        patient.cancel()
-        await asyncio.wait((patient,))
+        await leave(patient)
         assert patient.cancelled()
         assert (await hurried).value == "SAME"
         await blocker
 
     play(scenario)
+
+
+def test_who_shares_a_run_takes_it_to_his_place_in_the_line() -> None:
+    async def scenario(stage: Stage) -> None:
+        tasks = [await busy(stage), stage.start("same", 400, rank=SHEDDABLE), stage.start("other", 500)]
+        await asyncio.sleep(0.001)
+        tasks.append(stage.start("same", 300, rank=CRITICAL_PLUS))
+        await asyncio.gather(*tasks)
+        assert stage.calls == [["blocker"], ["same"], ["other"]]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("budgets_ms", [(40, 200), (200, 40)])
+def test_a_shared_run_starts_as_late_as_the_most_patient_allows(budgets_ms: tuple[int, int]) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.duration_ns = 60 * MS
+        _, *found = await asyncio.gather(
+            await busy(stage), *(stage.find("same", budget_ms) for budget_ms in budgets_ms)
+        )
+        hurried, patient = found if budgets_ms == (40, 200) else reversed(found)
+        assert (hurried.value, patient.value) == (None, "SAME")
+        assert patient.start_ns == 60 * MS
+
+    play(scenario)
+
+
+def test_who_is_left_alone_with_a_run_takes_it_to_his_own_place() -> None:
+    """Or a sheddable request would go before others because of somebody who is gone."""
+
+    async def scenario(stage: Stage) -> None:
+        blocker = await busy(stage)
+        gone = stage.start("same", 60, rank=CRITICAL_PLUS)
+        await asyncio.sleep(0.001)
+        await leave(gone)
+        found = await asyncio.gather(stage.find("same", 900, rank=SHEDDABLE), stage.find("other", 950), blocker)
+        assert stage.calls == [["blocker"], ["other"], ["same"]]
+        assert found[0].value == "SAME"
+
+    play(scenario)
+
+
+# Clients that leave, and runs that end unstarted.
 
 
 def test_a_client_that_leaves_gives_its_probe_back() -> None:
@@ -217,10 +218,9 @@ def test_a_client_that_leaves_gives_its_probe_back() -> None:
             breaker.record(0, Ending.FAILED, 0)
         await asyncio.sleep(1)
         for _ in range(5):
-            leaving = asyncio.ensure_future(stage.run("same", 1_000))
+            leaving = stage.start("same", 1_000)
             await asyncio.sleep(0.001)
-            leaving.cancel()
-            await asyncio.wait((leaving,))
+            await leave(leaving)
         assert (breaker.state, breaker._probes) == (State.HALF_OPEN, 0)
 
     play(scenario)
@@ -234,31 +234,65 @@ def test_a_good_probe_closes_the_breaker_and_the_cost_starts_again() -> None:
         await asyncio.sleep(1)
         assert (await stage.run("a", 50)).value == "A"
         assert stage.rung.breaker.state is State.CLOSED
-        assert stage.rung.cost.p99_ns(stage.loop.clock.now_ns()) == P99_NS
+        assert stage.cost.seen == []
 
     play(scenario)
 
 
 def test_a_cancelled_waiter_stays_cancelled() -> None:
     async def scenario(stage: Stage) -> None:
-        waiting = asyncio.ensure_future(stage.run("a", 1_000))
+        waiting = stage.start("a", 1_000)
         await asyncio.sleep(0.001)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         await asyncio.sleep(1)
         assert stage.landed == [("a", "A")], "the run was under way: its answer is not lost"
+        assert (stage.runner.used_ns, stage.runner.wasted_ns) == (0, 10 * MS), "though nobody waited for it"
 
     play(scenario)
 
 
 def test_a_job_that_is_dropped_unstarted_ends_its_flight() -> None:
     async def scenario(stage: Stage) -> None:
-        never = 1 << 62
         stage.duration_ns = 5 * S
-        stage.executor.submit(Job(lambda: None, 0, never, never, lambda _: None))
-        found = await stage.run("a", 100)
+        stage.executor.submit(job_of(work_of(linear())))
+        await asyncio.sleep(0.001)
+        found = await stage.find("a", 100)
         assert found.start_ns is None
-        assert stage.loop.clock.now_ns() == 100 * MS - P99_NS
+        assert stage.now_ns == 101 * MS - P99_NS
+        await asyncio.sleep(10)
+        assert stage.books.refunded_ns == 10 * MS, "he did not use what he was granted"
+
+    play(scenario)
+
+
+def test_who_joins_a_run_that_was_dropped_a_moment_ago_is_told_at_once() -> None:
+    """The thread has dropped it; the event loop has not heard of it."""
+
+    async def scenario(stage: Stage) -> None:
+        blocker = await busy(stage)
+        leaving = stage.start("same", 500)
+        await asyncio.sleep(0.001)
+        await leave(leaving)
+        stage.loop.spend(9 * MS)
+        assert await stage.find("same", 500) == (None, Degraded.OVERLOAD, None, None, "")
+        assert stage.now_ns == 11 * MS
+        assert (await stage.find("same", 500)).value == "SAME", "and the next one runs"
+        assert stage.calls_seen() == (2, 0, 0)
+        await blocker
+
+    play(scenario)
+
+
+def test_a_client_that_leaves_between_the_start_and_the_end_wastes_the_run_and_nothing_else() -> None:
+    async def scenario(stage: Stage) -> None:
+        leaving, staying = stage.start("a", 500), stage.start("b", 500)
+        await asyncio.sleep(0.005)
+        await leave(leaving)
+        assert stage.executor._line.running is not None
+        assert (await staying).value == "B"
+        assert stage.landed == [("a", "A"), ("b", "B")]
+        assert stage.runner.wasted_ns == stage.runner.used_ns == 10 * MS
 
     play(scenario)

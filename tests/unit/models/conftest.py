@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from models import small
 from models.encoder.find import Encoder, read_encoder
-from models.table import Settings
 from models.train import train
 from tests.encoders import write_encoder
+from tests.hurry import hurried
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _SUBJECTS = {
@@ -41,7 +40,8 @@ def examples() -> list[tuple[str, str]]:
 def trained(tmp_path_factory: pytest.TempPathFactory, examples: list[tuple[str, str]]) -> Path:
     """A directory of models, to be read only."""
     out_dir = tmp_path_factory.mktemp("models")
-    train(examples, out_dir, seed=1)
+    with hurried():
+        train(examples, out_dir, seed=1)
     return out_dir
 
 
@@ -55,20 +55,16 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
 def trained_large(tmp_path_factory: pytest.TempPathFactory, examples: list[tuple[str, str]], encoder: Encoder) -> Path:
     """A directory of models with both rungs, to be read only."""
     out_dir = tmp_path_factory.mktemp("both")
-    with pytest.MonkeyPatch.context() as patch:
-        _hurry(patch)
+    with hurried():
         train(examples, out_dir, seed=1, encoder=encoder)
     return out_dir
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick() -> Iterator[None]:
     """Train a tenth as long: for tests of everything but quality."""
-    _hurry(monkeypatch)
-
-
-def _hurry(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(small, "Settings", partial(Settings, members=1, min_steps=100))
+    with hurried():
+        yield
 
 
 @pytest.fixture

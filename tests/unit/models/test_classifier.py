@@ -12,9 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models import registry
 from models.calibrate import softmax
-from models.classifier import Classifier, Scores
-from models.errors import BadFile, BadOutput
+from models.classifier import Classifier, Prediction, Scores
+from models.errors import BadFile, BadOutput, RunFailed
 from models.inputs import Question
+from models.session import Session
 from models.spec import OUT_OF_SCOPE, read_manifest
 from tests.graphs import answering
 
@@ -105,6 +106,54 @@ def test_several_texts_in_one_call_have_the_answers_of_one_at_a_time(trained_lar
             alone = classifier.scores(text)
             assert scores.logits == pytest.approx(alone.logits, abs=1e-5)
             assert scores.familiarity == pytest.approx(alone.familiarity, abs=1e-5)
+
+
+def test_many_questions_have_the_predictions_of_one_at_a_time(trained_large: Path) -> None:
+    texts = ("", "send money abroad", "how tall is the tower, and who built it? " * 9, "Karte verloren")
+    for loaded in registry.load(trained_large).rungs.values():
+        classifier = loaded.classifier
+        for size in range(1, len(texts) + 1):
+            together = classifier.predict_many([Question(text) for text in texts[:size]])
+            assert len(together) == size
+            for text, prediction in zip(texts, together, strict=False):
+                alone = classifier.predict(text)
+                assert isinstance(prediction, Prediction)
+                assert prediction.label == alone.label
+                assert prediction.confidence == pytest.approx(alone.confidence, abs=1e-4)
+
+
+def test_of_many_answers_one_that_is_none_is_that_ones_error(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = [_scores(1, 4, 2, 3), _scores(1, np.nan, 2, 3), _scores(9, 1, 2, 3)]
+    monkeypatch.setattr(Classifier, "scores_many", lambda *_: scores)
+    first, second, third = classifier.predict_many([Question("a")] * 3)
+    assert (first, third) == (classifier.interpret(scores[0]), classifier.interpret(scores[2]))
+    assert isinstance(second, BadOutput)
+    monkeypatch.setattr(Classifier, "scores", lambda *_: scores[1])
+    (alone,) = classifier.predict_many([Question("a")])
+    assert isinstance(alone, BadOutput)
+
+
+def test_a_runtime_that_fails_fails_for_all(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> list[Scores]:
+        raise RunFailed("no memory")
+
+    monkeypatch.setattr(Classifier, "scores_many", fail)
+    with pytest.raises(RunFailed):
+        classifier.predict_many([Question("a")] * 2)
+
+
+def test_many_questions_are_one_call_of_the_runtime(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, really_run = [], Session.run
+
+    def run(session: Session, feeds: Any) -> Any:
+        runs.append(feeds)
+        return really_run(session, feeds)
+
+    monkeypatch.setattr(Session, "run", run)
+    assert len(classifier.predict_many([Question("a")] * 5)) == 5
+    assert len(runs) == 1
 
 
 @pytest.mark.parametrize("familiarity", [0.39, -1.0, float("nan")])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from msgspec.structs import replace
 
 from models import registry
 from models.classifier import Classifier
-from models.errors import BadFile, ManifestError
+from models.errors import BadFile, BadOutput, ManifestError
+from models.inputs import Question
 from models.spec import RungManifest, read_manifest, verify, write_manifest
 from tests.versions import add_bias
 
@@ -26,6 +28,49 @@ def test_a_loaded_rung_answers_and_knows_its_cost(trained: Path) -> None:
     rung = loaded.rungs["small"]
     assert rung.classifier.predict("top up the account").label == "top_up"
     assert 0 < rung.p50_ns <= rung.p99_ns
+
+
+def test_a_loaded_rung_knows_what_calls_of_several_texts_cost(trained: Path) -> None:
+    profile = registry.load(trained).rungs["small"].profile
+    assert [texts for texts, _ in itertools.groupby(sample.texts for sample in profile)] == [1, 2, 4, 8]
+    for texts in (1, 2, 4, 8):
+        samples = [sample for sample in profile if sample.texts == texts]
+        assert 2 <= len(samples) <= 7
+        assert len({sample.longest for sample in samples}) > 1, "texts of several lengths"
+        assert all(sample.cost_ns > 0 for sample in samples)
+
+
+class Toiling:
+    """A classifier whose calls cost so much a text, on a clock of its own."""
+
+    def __init__(self, spec: RungManifest, text_ns: int, answer: object) -> None:
+        self.spec, self.now_ns, self.text_ns, self.answer = spec, 0, text_ns, answer
+
+    def clock(self) -> int:
+        return self.now_ns
+
+    def predict_many(self, questions: list[Question]) -> list[object]:
+        self.now_ns += len(questions) * self.text_ns
+        return [self.answer] * len(questions)
+
+
+@pytest.mark.parametrize(
+    ("text_ms", "sizes"), [(1, [1, 2, 4, 8]), (10, [1, 2, 4, 8]), (11, [1, 2, 4]), (30, [1, 2]), (41, [1])]
+)
+def test_a_rung_is_not_profiled_with_calls_that_take_all_day(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, text_ms: int, sizes: list[int]
+) -> None:
+    toiling = Toiling(read_manifest(trained).rungs[0], text_ms * 1_000_000, None)
+    monkeypatch.setattr(registry, "perf_counter_ns", toiling.clock)
+    profile = list(registry._profile(cast("Classifier", toiling), trained))
+    assert [texts for texts, _ in itertools.groupby(sample.texts for sample in profile)] == sizes
+    assert {sample.cost_ns for sample in profile} == {texts * text_ms * 1_000_000 for texts in sizes}
+
+
+def test_a_rung_that_answers_several_with_nonsense_is_refused(trained: Path) -> None:
+    toiling = Toiling(read_manifest(trained).rungs[0], 1, BadOutput("logits are not finite"))
+    with pytest.raises(BadFile, match=r"small\.onnx: fails at warm-up: logits are not finite"):
+        list(registry._profile(cast("Classifier", toiling), trained))
 
 
 def test_several_rungs_in_the_manifests_order(models_dir: Path) -> None:

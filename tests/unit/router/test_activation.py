@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from budgets.predictor import CostEstimate
+from budgets.predictor import InlineCost
 from fallbacks.breaker import Breaker, BreakerSettings
 from models.classifier import Prediction
 from models.errors import RunFailed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def _other_plan(spine: Spine) -> Plan:
     """One rung, `small`, that says `loans`."""
     rung = ModelRung(
-        "small", CostEstimate(MS, MS), Breaker(BreakerSettings(), Random(0)), needs_executor=False,
+        "small", InlineCost(MS, MS), Breaker(BreakerSettings(), Random(0)), work=None,
         predict=lambda *_: Prediction("loans", 0.8, ()), threshold=0.5,
     )  # fmt: skip
     return Plan("other", (rung,))

@@ -6,17 +6,19 @@ import asyncio
 import threading
 from pathlib import Path
 
-from budgets.line import Job
 from router.assembly import build_app, plan_version
 from router.config import Config
-from router.faults import NEVER_NS
 from router.policy.project import read_project
 from router.telemetry.family import ReadingFamily
 from tests.http_project import RULES, write_project
+from tests.jobs import job_of, linear, work_of
 from tests.spine import Spine, play, served
 
 # Of the model rungs, which `App.install` has; and of the span export, which is only there where it is configured.
-FED_LATER = {"takt_breaker_state", "takt_rung_cost_seconds", "takt_info", "takt_traces_dropped_total"}
+FED_LATER = {
+    "takt_breaker_state", "takt_rung_cost_seconds", "takt_predictor_coverage", "takt_batches_total",
+    "takt_batch_texts_total", "takt_info", "takt_traces_dropped_total",
+}  # fmt: skip
 
 
 def test_every_reading_has_a_source(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_a_call_that_hangs_holds_up_neither_the_loop_nor_the_log(tmp_path: Path)
     async def main() -> None:
         app = build_app(write_project(tmp_path, None), log_to_memory=True)
         release = threading.Event()
-        assert app.executor.submit(Job(lambda: release.wait(20), 0, 0, NEVER_NS, lambda _: None))
+        assert app.executor.submit(job_of(work_of(linear(), lambda _: [release.wait(20)])))
         closing = asyncio.create_task(app.close())
         for _ in range(20):
             await asyncio.sleep(0)

@@ -22,7 +22,7 @@ from tests.cli_runs import takt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMMANDS = ("init", "check", "train", "evaluate", "models", "serve", "route", "explain")
+COMMANDS = ("init", "check", "train", "evaluate", "models", "serve", "route", "explain", "audit")
 ROOT = Path(__file__).parents[3]
 
 

@@ -48,3 +48,58 @@ def test_what_is_wrong_is_said_with_the_variables_name(tmp_path: Path, name: str
         load(tmp_path, **{name: value})
     assert name in str(caught.value)
     assert message in str(caught.value)
+
+
+KEY = "0123456789abcdef"
+
+
+def callers(folder: Path, text: str, **environment: str) -> Settings:
+    path = folder / "takt.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, environment).settings
+
+
+def test_callers_have_names_and_keys_and_no_cap_unless_stated(tmp_path: Path) -> None:
+    text = f'[callers.shop]\nkey = "{KEY}"\n[callers.batch]\nkey = "{KEY}x"\nmost_critical = "sheddable"\n'
+    found = callers(tmp_path, text).callers
+    assert {name: (each.key, each.most_critical.value) for name, each in found.items()} == {
+        "shop": (KEY, "critical-plus"),
+        "batch": (f"{KEY}x", "sheddable"),
+    }
+
+
+def test_a_callers_key_may_come_from_the_environment_and_look_like_a_number(tmp_path: Path) -> None:
+    environment = {"TAKT__CALLERS__SHOP__KEY": "1234567890123456", "TAKT__CALLERS__SHOP__MOST_CRITICAL": "critical"}
+    shop = callers(tmp_path, '[callers.shop]\nkey = "short"\n', **environment).callers["shop"]
+    assert (shop.key, shop.most_critical.value) == ("1234567890123456", "critical")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f'[callers.shop]\nkey = "{KEY[1:]}"\n', "callers.shop: key: "),
+        (f'[callers.shop]\nkey = "{KEY} {KEY}"\n', "callers.shop: key: "),
+        (f'[callers.shop]\nkey = "{KEY}\\n"\n', "callers.shop: key: "),
+        (f'[callers.shop]\nkey = "{KEY}ü"\n', "callers.shop: key: "),
+        ("[callers.shop]\n", "missing required field `key`"),
+        (f'[callers.shop]\nkey = "{KEY}"\nkeys = 1\n', "unknown field `keys`; allowed: key, most_critical"),
+        (f'[callers.shop]\nkey = "{KEY}"\nmost_critical = "top"\n', "allowed: critical-plus, critical, sheddable-plus"),
+        (f'[callers."a b"]\nkey = "{KEY}"\n', "callers.a b: "),
+        (f'[callers]\nshop = "{KEY}"\n', "callers.shop: "),
+        (f'[[callers]]\nname = "shop"\nkey = "{KEY}"\n', "callers: "),
+        (f'[callers.a]\nkey = "{KEY}"\n[callers.b]\nkey = "{KEY}"\n', "callers.b.key: is the same as callers.a.key"),
+        (f'[server]\nadmin_token = "{KEY}"\n[callers.a]\nkey = "{KEY}"\n', "is the same as server.admin_token"),
+        ('[server]\nmost_critical = "top"\n', "server.most_critical: "),
+    ],
+)
+def test_what_is_wrong_with_callers_is_said_without_their_keys(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        callers(tmp_path, text)
+    assert said in str(caught.value)
+    assert KEY[1:] not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["TAKT__CALLERS__SHOP", "TAKT__SERVER__PORT__X", "TAKT__CALLERS____KEY", "TAKT__A__"])
+def test_an_override_of_what_cannot_be_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PolicyError, match=name):
+        callers(tmp_path, "", **{name: "1"})

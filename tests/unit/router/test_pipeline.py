@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from budgets.batch_cost import P99
 from fallbacks.breaker import Ending, State
 from fallbacks.cache import CacheSettings
 from models.classifier import Prediction
@@ -249,7 +250,7 @@ def test_an_inline_rung_that_drags_is_taken_out_and_comes_back() -> None:
         await asyncio.sleep(1)
         assert served(await spine.ask("hm", 50)) == ("cards", "small", "none", "model")
         assert small.breaker.state is State.CLOSED
-        assert small.cost.p99_ns(spine.loop.clock.now_ns()) < MS, "it starts again from its profile"
+        assert small.cost.quantile_ns(P99, 1, 2, spine.loop.clock.now_ns()) < MS, "it starts again from its profile"
 
     play(scenario)
 

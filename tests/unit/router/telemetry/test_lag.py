@@ -92,7 +92,8 @@ class StepLoop(asyncio.SelectorEventLoop):
 
 def test_the_monitor_measures_ticks_and_turns() -> None:
     loop, clock, lag = StepLoop(), ManualClock(), Histogram((MS, 10 * MS, 100 * MS))
-    monitor = LagMonitor(loop, clock, lag)
+    told: list[tuple[int, int]] = []
+    monitor = LagMonitor(loop, clock, lag, lambda lag_ns, now_ns: told.append((lag_ns, now_ns)))
     monitor.start()
     monitor.start()
     ((delay, tick),) = loop.timers
@@ -109,13 +110,14 @@ def test_the_monitor_measures_ticks_and_turns() -> None:
     clock.advance(16 * MS)
     loop.timers[-1][1]()
     assert lag.counts == [0, 1, 1, 0]
+    assert told == [(50 * MS, 70 * MS), (4 * MS, 90 * MS)], "the overload control hears of each tick"
     assert monitor.estimate.late_ns(clock.now_ns()) == 0
     loop.close()
 
 
 def test_a_stopped_monitor_ticks_no_more() -> None:
     loop, clock, lag = StepLoop(), ManualClock(), Histogram((MS,))
-    monitor = LagMonitor(loop, clock, lag)
+    monitor = LagMonitor(loop, clock, lag, lambda lag_ns, now_ns: None)
     monitor.start()
     monitor.stop()
     monitor.stop()

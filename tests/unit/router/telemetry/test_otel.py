@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from budgets.ledger import STAGES
-from router.telemetry import trace
+from router.telemetry import otel, trace
 from router.telemetry.errors import ExporterMissingError
 from router.telemetry.otel import SpanExport
 from router.telemetry.span import RequestSpan, open_export
@@ -134,7 +134,8 @@ def test_a_full_queue_drops_whole_requests_and_counts_them() -> None:
     assert (export.queued, export.failed_total) == (0, 0)
 
 
-def test_what_is_being_exported_still_takes_its_room() -> None:
+def test_what_is_being_exported_still_takes_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otel, "_DELAY_S", 0.01)
     gate = Gate()
     export = SpanExport(gate, "1.0", Random(2), max_requests=3)
     assert export.export(request(parse=1))
@@ -175,7 +176,10 @@ class Broken(Gate):
         return SpanExportResult.SUCCESS
 
 
-def test_an_exporter_that_raises_costs_its_batch_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exporter_that_raises_costs_its_batch_only(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otel, "_DELAY_S", 0.01)
     broken = Broken()
     export = SpanExport(broken, "1.0", Random(2))
     export.export(request(parse=1))
