@@ -48,6 +48,11 @@ class Allowance:
         self.drawn_ns += cost_ns
         return True
 
+    def take(self, cost_ns: int) -> None:
+        """A job joins without leave, for which a full bucket is owed at most."""
+        self._left_ns = max(self._left_ns - cost_ns, -_CAPACITY_NS)
+        self.drawn_ns += cost_ns
+
     def refund(self, cost_ns: int) -> None:
         """A job that had drawn was never started."""
         self._add(cost_ns)

@@ -98,6 +98,11 @@ class BatchCost:
         mean_ns = fixed + texts * (each + longest * character)
         return max(self._least_ns, mean_ns)
 
+    @property
+    def saving_ns(self) -> float:
+        """What one call in place of two saves at most: the part that does not grow with texts or their length."""
+        return self._weights_ns[0]
+
     def quantile_ns(self, at: int, texts: int, longest: int, now_ns: int) -> int:
         """The cost that a share `QUANTILES[at]` of such batches stays below, as believed at `now_ns`."""
         if now_ns >= self._due_ns:

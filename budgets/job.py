@@ -55,13 +55,10 @@ class Job(Generic[Q, T]):
     charged_ns: int  # what it was granted of the executor's time
     ended: Callable[[Job[Q, T]], None]  # called on the event loop, once, whatever became of the job
     cancelled: bool = False
+    alone_ns: float = 0.0  # expected of a call of its own when it joined the line
     batch: Batch | None = None  # None after the end: dropped unstarted
     value: T | None = None
     error: BaseException | None = None
-
-    @property
-    def key(self) -> tuple[int, int, int]:
-        return self.rank, self.latest_start_ns, self.enqueued_ns
 
     @property
     def start_ns(self) -> int | None:

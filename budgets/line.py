@@ -6,7 +6,7 @@ to be in time; so on a processor where a call of eight costs eight calls, every 
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -56,14 +56,18 @@ class Line:
         if len(self) >= self.max_jobs:
             return False
         job.work.arrive(now_ns)
+        job.alone_ns = job.work.cost.mean_ns(1, job.length)
         insort(self._waiting, job, key=_key)
         return True
 
     def give_way(self, rank: int) -> Job[Any, Any] | None:
-        """Of a full line the last job, taken out, if it is less critical than a newcomer of that rank."""
-        if len(self) < self.max_jobs or not self._waiting or self._waiting[-1].rank <= rank:
+        """Of a full line one job, taken out: one that nobody waits for, or the last if it is less critical."""
+        if len(self) < self.max_jobs:
             return None
-        return self._waiting.pop()
+        for at, job in enumerate(self._waiting):
+            if job.cancelled or (at + 1 == len(self._waiting) and job.rank > rank):
+                return self._waiting.pop(at)
+        return None
 
     def move(self, job: Job[Any, Any], rank: int, latest_start_ns: int) -> None:
         """Somebody more critical, or more patient, waits for it too."""
@@ -124,9 +128,10 @@ class Line:
                 passed_over = job.rank
                 continue
             grown, together = max(longest, job.length), len(jobs) + 1
-            alone_ns = cost.mean_ns(1, job.length)
-            saved_ns = cost.mean_ns(len(jobs), longest) + alone_ns - cost.mean_ns(together, grown)
-            if saved_ns < _LEAST_GAIN_SHARE * alone_ns:
+            least_ns = _LEAST_GAIN_SHARE * job.alone_ns
+            if cost.saving_ns < least_ns or (
+                cost.mean_ns(len(jobs), longest) + job.alone_ns - cost.mean_ns(together, grown) < least_ns
+            ):
                 passed_over = job.rank
                 continue
             ends_ns = now_ns + cost.quantile_ns(P99, together, grown, now_ns)
@@ -157,22 +162,21 @@ class Line:
         return min(now_ns - since_ns + _MAX_WAIT_NS, last_ns, last_start_ns)
 
     def wait_ns(self, rank: int, latest_start_ns: int, now_ns: int) -> int:
-        """Expected time until a newcomer starts: what runs, and who goes before it. O(jobs)."""
+        """Expected time until a newcomer starts: what runs, and who goes before it. O(jobs before it)."""
         wait_ns = 0 if self.running is None else self.running.left_ns(now_ns)
-        place = (rank, latest_start_ns, now_ns)
+        before = bisect_right(self._waiting, (rank, latest_start_ns, now_ns), key=_key)
         work: Work[Any, Any] | None = None
         texts = longest = 0
         planned_ns = 0.0  # of the batch that is being put together
-        for job in self._waiting:
-            if job.key > place:
-                break
+        for job in self._waiting[:before]:
             if job.cancelled:
                 continue
-            alone_ns = job.work.cost.mean_ns(1, job.length)
-            if work is job.work and texts < MAX_TEXTS:
+            alone_ns = job.alone_ns
+            least_ns = _LEAST_GAIN_SHARE * alone_ns
+            if work is job.work and texts < MAX_TEXTS and work.cost.saving_ns >= least_ns:
                 grown = max(longest, job.length)
                 together_ns = work.cost.mean_ns(texts + 1, grown)
-                if planned_ns + alone_ns - together_ns >= _LEAST_GAIN_SHARE * alone_ns and together_ns <= self.block_ns:
+                if planned_ns + alone_ns - together_ns >= least_ns and together_ns <= self.block_ns:
                     texts, longest, planned_ns = texts + 1, grown, together_ns
                     continue
             wait_ns += int(planned_ns)

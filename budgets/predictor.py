@@ -21,7 +21,7 @@ _HALF_WINDOW_NS = 2_000_000_000
 _GROWTH = 1.1
 _EDGES_NS: tuple[float, ...] = tuple(accumulate(range(188), lambda edge_ns, _: edge_ns * _GROWTH, initial=1_000.0))
 # With fewer calls than this the profile still has a say.
-_FEW_FOR_P50, _FEW_FOR_P99 = 8, 100
+_FEW_FOR_P50, _FEW_FOR_TAIL = 8, 100
 # The first calls of a window are learned from one by one, later ones in lots: a look at all buckets takes 10 us.
 _ONE_BY_ONE, _LOT = 64, 32
 _COVERAGE_CALLS = 2_000
@@ -30,25 +30,27 @@ _TAIL_MARGIN = 1.3
 
 
 class CostEstimate:
-    """Median and 99th percentile of one step's cost. Not thread safe. Cost: 0.5 us an observation."""
+    """Median and tail of one step's cost. Not thread safe. Cost: 0.5 us an observation."""
 
     __slots__ = (
         "_count",
         "_current",
         "_p50_ns",
-        "_p99_ns",
         "_previous",
         "_profile_p50_ns",
-        "_profile_p99_ns",
+        "_profile_tail_ns",
+        "_tail_ns",
+        "_tail_percent",
         "_until_ns",
     )
 
-    def __init__(self, p50_ns: float, p99_ns: float) -> None:
-        """Start from the profile that a warm-up measured."""
+    def __init__(self, p50_ns: float, p99_ns: float, tail_percent: int = 99) -> None:
+        """Start from the profile that a warm-up measured. Args: tail_percent: the percentile that is the tail."""
+        self._tail_percent = tail_percent
         if not (p50_ns > 0 and p99_ns > 0):
             raise ValueError(f"a profile must be > 0, not {p50_ns!r}, {p99_ns!r}")
         self._profile_p50_ns = int(p50_ns)
-        self._profile_p99_ns = int(max(p50_ns, p99_ns) * _TAIL_MARGIN)
+        self._profile_tail_ns = int(max(p50_ns, p99_ns) * _TAIL_MARGIN)
         self.restart()
 
     def restart(self) -> None:
@@ -57,7 +59,7 @@ class CostEstimate:
         self._previous = self._current
         self._count = 0
         self._until_ns = 0
-        self._p50_ns, self._p99_ns = self._profile_p50_ns, self._profile_p99_ns
+        self._p50_ns, self._tail_ns = self._profile_p50_ns, self._profile_tail_ns
 
     def observe(self, cost_ns: int, now_ns: int) -> None:
         if now_ns >= self._until_ns:
@@ -70,11 +72,11 @@ class CostEstimate:
     def p50_ns(self) -> int:
         return self._p50_ns
 
-    def p99_ns(self, now_ns: int) -> int:
+    def tail_ns(self, now_ns: int) -> int:
         """The tail as believed at `now_ns`."""
         if now_ns >= self._until_ns:
             self._rotate(now_ns)
-        return self._p99_ns
+        return self._tail_ns
 
     def _rotate(self, now_ns: int) -> None:
         """Begin a half window; the one before the last is forgotten, and after a silence both are."""
@@ -88,9 +90,10 @@ class CostEstimate:
     def _learn(self) -> None:
         totals = list(accumulate(map(int.__add__, self._previous, self._current)))
         calls = totals[-1]
-        p50_ns, p99_ns = _quantile_ns(totals, calls // 2), _quantile_ns(totals, calls * 99 // 100)
+        p50_ns = _quantile_ns(totals, calls // 2)
+        tail_ns = _quantile_ns(totals, calls * self._tail_percent // 100)
         self._p50_ns = p50_ns if calls >= _FEW_FOR_P50 else self._profile_p50_ns
-        self._p99_ns = p99_ns if calls >= _FEW_FOR_P99 else max(p99_ns, self._profile_p99_ns)
+        self._tail_ns = tail_ns if calls >= _FEW_FOR_TAIL else max(tail_ns, self._profile_tail_ns)
 
 
 class InlineCost:
@@ -105,7 +108,7 @@ class InlineCost:
 
     def quantile_ns(self, at: int, texts: int, longest: int, now_ns: int) -> int:  # noqa: ARG002 - as BatchCost
         """The median, or for any quantile above it the tail."""
-        return self._estimate.p50_ns() if at == P50 else self._estimate.p99_ns(now_ns)
+        return self._estimate.p50_ns() if at == P50 else self._estimate.tail_ns(now_ns)
 
     def observe(self, texts: int, longest: int, cost_ns: int, now_ns: int) -> None:  # noqa: ARG002 - as BatchCost
         estimate = self._estimate
@@ -114,7 +117,7 @@ class InlineCost:
             self._below = [each // 2 for each in self._below]
         self._calls += 1
         self._below[0] += cost_ns <= estimate.p50_ns()
-        self._below[1] += cost_ns <= estimate.p99_ns(now_ns)
+        self._below[1] += cost_ns <= estimate.tail_ns(now_ns)
         estimate.observe(cost_ns, now_ns)
 
     def coverage(self, at: int) -> float:

@@ -21,8 +21,13 @@ _PROFILE_BATCHES, _RIDGE_BATCHES = 10.0, 0.1
 # One sweep a batch is enough: 150 batches after the fixed part and the part per character changed places, means are off
 # by 24 % with one, by 21 % with fifty; in steady state both by 3 % (10 seeds, costs +- 25 %).
 _SWEEPS, _SWEEPS_OF_PROFILE = 1, 1_000
-# Of normal equations [[a, b, c], [b, d, e], [c, e, f]] @ weights = [p, q, r]: a b c d e f p q r.
-_NOTHING = (0.0,) * 9
+# Normal equations of the three weights, as the nine numbers (a, b, c, d, e, f, p, q, r):
+#     a fixed + b each + c character = p
+#     b fixed + d each + e character = q
+#     c fixed + e each + f character = r
+Equations = tuple[float, ...]
+Weights = tuple[float, ...]
+_NOTHING: Equations = (0.0,) * 9
 
 
 class Sample(NamedTuple):
@@ -53,7 +58,7 @@ class Regression:
             costs[sample.texts, max(1, sample.longest)].append(sample.cost_ns)
         if not costs:
             raise ValueError("a profile has at least one sample")
-        sums: Sequence[float] = _NOTHING
+        sums = _NOTHING
         for (texts, longest), seen in costs.items():
             sums = _added(sums, 1.0, _NOTHING, _features(texts, longest, median(seen)), 1.0)
         self.weights = _solved(sums, (0.0, 0.0, 0.0), _SWEEPS_OF_PROFILE)
@@ -61,16 +66,14 @@ class Regression:
         # mean ratio without its largest the level.
         ratios = sorted(sample.cost_ns / self.mean_ns(sample.texts, sample.longest) for sample in profile)
         level = fmean(ratios[:-1] or ratios)
-        u, v, w = self._profile_weights = tuple(level * weight for weight in self.weights)
-        a, b, c, d, e, f, *_ = (_PROFILE_BATCHES / len(costs) * each for each in sums)
-        a, d, f = ((1.0 + _RIDGE_BATCHES / _PROFILE_BATCHES) * each for each in (a, d, f))
-        self._profile = (a, b, c, d, e, f, a * u + b * v + c * w, b * u + d * v + e * w, c * u + e * v + f * w)
+        self._profile_weights = tuple(level * weight for weight in self.weights)
+        self._profile = _solved_by(self._profile_weights, tuple(_PROFILE_BATCHES / len(costs) * each for each in sums))
         self._pull = tuple((1.0 - _KEEP) * each for each in self._profile)
         self.restart()
 
     def restart(self) -> None:
         """Forget all but the profile."""
-        self._sums: Sequence[float] = self._profile
+        self._sums = self._profile
         self.weights = self._profile_weights
 
     def fade(self, share: float) -> None:
@@ -97,9 +100,9 @@ def _features(texts: int, longest: int, mean_ns: float) -> tuple[float, float, f
 
 
 def _added(
-    sums: Sequence[float], keep: float, pull: Sequence[float], features: tuple[float, float, float], target: float
-) -> Sequence[float]:
-    """Normal equations of a share of what was, something constant, and one more batch."""
+    sums: Equations, keep: float, pull: Equations, features: tuple[float, float, float], target: float
+) -> Equations:
+    """A share `keep` of what was, something constant, and one more batch."""
     a, b, c, d, e, f, p, q, r = sums
     pa, pb, pc, pd, pe, pf, pp, pq, pr = pull
     x, y, z = features
@@ -116,20 +119,29 @@ def _added(
     )
 
 
-def _solved(sums: Sequence[float], weights: tuple[float, ...], sweeps: int) -> tuple[float, ...]:
+def _solved(equations: Equations, weights: Weights, sweeps: int) -> Weights:
     """Weights >= 0 closer to the solution than those given: some sweeps of projected Gauss-Seidel."""
-    a, b, c, d, e, f, p, q, r = sums
-    _, v, w = weights
-    u = 0.0
+    a, b, c, d, e, f, p, q, r = equations
+    fixed, each, character = weights
     for _ in range(sweeps):
-        u = (p - b * v - c * w) / a
-        u = max(u, 0.0)
-        v = (q - b * u - e * w) / d
-        v = max(v, 0.0)
-        w = (r - c * u - e * v) / f
-        w = max(w, 0.0)
-    return u, v, w
+        fixed = max((p - b * each - c * character) / a, 0.0)
+        each = max((q - b * fixed - e * character) / d, 0.0)
+        character = max((r - c * fixed - e * each) / f, 0.0)
+    return fixed, each, character
 
 
-def _mixed(profile: Sequence[float], learned: Sequence[float], share: float) -> tuple[float, ...]:
+def _solved_by(weights: Weights, equations: Equations) -> Equations:
+    """The left sides with some ridge on the diagonal, and the right sides that make these weights the solution."""
+    a, b, c, d, e, f, *_ = equations
+    a, d, f = ((1.0 + _RIDGE_BATCHES / _PROFILE_BATCHES) * diagonal for diagonal in (a, d, f))
+    fixed, each, character = weights
+    return (
+        a, b, c, d, e, f,
+        a * fixed + b * each + c * character,
+        b * fixed + d * each + e * character,
+        c * fixed + e * each + f * character,
+    )  # fmt: skip
+
+
+def _mixed(profile: tuple[float, ...], learned: tuple[float, ...], share: float) -> tuple[float, ...]:
     return tuple(was + share * (now - was) for was, now in zip(profile, learned, strict=True))

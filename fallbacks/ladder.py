@@ -46,6 +46,10 @@ class Skip(NamedTuple):
 class Line(Protocol):
     """What the ladder needs to know of the executor's queue."""
 
+    def ahead(self, rank: int) -> int:
+        """Jobs that a newcomer of that rank would wait for."""
+        ...
+
     def wait_ns(self, rank: int, latest_start_ns: int, now_ns: int) -> int:
         """Expected time until a job submitted now would start."""
         ...
@@ -95,14 +99,14 @@ R = TypeVar("R", bound="Rung[Any, Any]")
 class Ask(NamedTuple):
     """What the ladder must know of a request.
 
-    `may_queue` is asked last, whether so many ns of the executor may be used. An explorer tries a rung although it may
-    be too slow: nothing else would show that it no longer is.
+    `may_queue` is asked last, whether so many ns of the executor may be used; None: none at all. An explorer tries a
+    rung although it may be too slow: nothing else would show that it no longer is.
     """
 
     rank: int
     length: int  # of the question, in characters
     commit_ns: int  # when the answer must be held, at the latest
-    may_queue: Callable[[int], bool]
+    may_queue: Callable[[int], bool] | None
     is_explorer: bool = False
 
 
@@ -114,6 +118,7 @@ class Choice(NamedTuple, Generic[R]):
     until_ns: int
     cost_ns: int  # of a call alone, at the quantile of the request's class
     wait_ns: int  # until it starts
+    charged_ns: int  # of the executor's time
 
     @property
     def latest_start_ns(self) -> int:
@@ -132,10 +137,14 @@ def choose(
     tail = TAIL[ask.rank]
     for at in range(len(skips), len(rungs)):
         rung = rungs[at]
-        cost_ns, wait_ns, overdue_ns, until_ns = rung.cost.quantile_ns(tail, 1, ask.length, now_ns), 0, 0, ask.commit_ns
+        cost_ns, until_ns = rung.cost.quantile_ns(tail, 1, ask.length, now_ns), ask.commit_ns
+        wait_ns = overdue_ns = charged_ns = 0
         if rung.needs_executor:
-            if ask.is_explorer:
-                cost_ns = min(cost_ns, int(_EXPLORER_SLACK * rung.cost.quantile_ns(P50, 1, ask.length, now_ns)))
+            charged_ns = rung.cost.quantile_ns(P50, 1, ask.length, now_ns)
+            # An executor that nobody else wants is tried on a thinner margin: what stands in still fits at `until_ns`,
+            # and a rung that is believed to be slower than it is can't stay out of use.
+            if ask.is_explorer or not line.ahead(ask.rank):
+                cost_ns = min(cost_ns, int(_EXPLORER_SLACK * charged_ns))
             overdue_ns = line.overdue_ns(now_ns)
             # A call that has overrun is likely to run as long again: the best guess without a model of the tail, and
             # it makes a stalled rung too dear within one budget.
@@ -144,18 +153,18 @@ def choose(
             until_ns -= hop_ns
             if at + 1 < len(rungs):
                 until_ns -= rungs[at + 1].cost.quantile_ns(tail, 1, ask.length, now_ns)
-            wait_ns = line.wait_ns(ask.rank, until_ns - cost_ns, now_ns)
+            if ask.may_queue is not None and now_ns + cost_ns <= until_ns:
+                wait_ns = line.wait_ns(ask.rank, until_ns - cost_ns, now_ns)
         if now_ns + wait_ns + cost_ns > until_ns:
             # Behind a call that drags, it is the rung that is too slow, not the others that are too many.
-            fits_alone = now_ns + cost_ns <= until_ns and not overdue_ns
-            skips.append(Skip(rung.name, Degraded.OVERLOAD if fits_alone else Degraded.BUDGET))
+            skips.append(Skip(rung.name, Degraded.OVERLOAD if wait_ns and not overdue_ns else Degraded.BUDGET))
         elif (permit := rung.breaker.acquire(now_ns)) is None:
             skips.append(Skip(rung.name, Degraded.BREAKER))
-        elif rung.needs_executor and not ask.may_queue(rung.cost.quantile_ns(P50, 1, ask.length, now_ns)):
+        elif rung.needs_executor and (ask.may_queue is None or not ask.may_queue(charged_ns)):
             rung.breaker.record(permit, Ending.IGNORED, now_ns)
             skips.append(Skip(rung.name, Degraded.OVERLOAD))
         else:
-            return Choice(rung, permit, until_ns, cost_ns, wait_ns)
+            return Choice(rung, permit, until_ns, cost_ns, wait_ns, charged_ns)
     return None
 
 

@@ -14,11 +14,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from budgets.batch_cost import P50
 from budgets.job import Job
 from fallbacks.breaker import Ending
 from fallbacks.ladder import Ask, Degraded, Line
-from fallbacks.singleflight import Flight
+from fallbacks.singleflight import Flight, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -40,10 +39,6 @@ class Executor(Line, Protocol):
         """Jobs that wait or run."""
         ...
 
-    def ahead(self, rank: int) -> int:
-        """Those of them that go before a newcomer of that rank."""
-        ...
-
     def submit(self, job: Job[Any, Any]) -> bool:
         """Queue a job; of a full line the least critical gives way. False: full, and `job.ended` will not be called."""
         ...
@@ -58,10 +53,6 @@ class Gauge(Protocol):
 
     def waited(self, waited_ns: int, usable_ns: int, *, ran: bool, now_ns: int) -> None:
         """A job was started, or dropped unstarted, after waiting so long of what it could have waited at most."""
-        ...
-
-    def ended(self, now_ns: int) -> None:
-        """A batch has ended."""
         ...
 
     def refund(self, cost_ns: int) -> None:
@@ -103,24 +94,26 @@ class Runner(Generic[K, Q, T]):
 
         `on_value` gets the value of a new run whenever it comes, in time or not.
         """
-        rung, commit_ns = choice.rung, choice.until_ns
+        rung = choice.rung
         flight = self._board(key, choice, ask, question, on_value)
         if flight is None:
             rung.breaker.record(choice.permit, Ending.IGNORED, self._clock.now_ns())
             return Run(None, Degraded.OVERLOAD)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        flight.join(waiter)
+        flight.join(waiter, _wish(choice, ask))
+        self._heed(flight)
         ending = Ending.IGNORED  # if the client leaves
         try:
             await self._wait(waiter, choice.latest_start_ns)
             if flight.job.batch is not None:
-                await self._wait(waiter, commit_ns)
+                await self._wait(waiter, choice.until_ns)
             run, ending = self._judge(flight)
             if flight.is_told:  # one run counts once, however many share it
                 ending = Ending.IGNORED
             flight.is_told |= ending is not Ending.IGNORED
         finally:
             flight.leave(waiter)
+            self._heed(flight)
             if rung.breaker.record(choice.permit, ending, self._clock.now_ns()):
                 rung.cost.restart()
         return run
@@ -149,30 +142,29 @@ class Runner(Generic[K, Q, T]):
         on_value: Callable[[K, T], None] | None,
     ) -> Flight[T] | None:
         """The flight that answers the question: one that is under way, or a new one. None: the line is full."""
-        rung, now_ns = choice.rung, self._clock.now_ns()
-        work = rung.work
-        assert work is not None  # the ladder says which rungs need the executor  # noqa: S101
-        charged_ns = rung.cost.quantile_ns(P50, 1, ask.length, now_ns)
+        rung = choice.rung
         flight = self._flights.get((rung.name, key))
         if flight is not None:
-            self._gauge.refund(charged_ns)
-            job = flight.job
-            rank, latest_start_ns, commit_ns = ask.rank, choice.latest_start_ns, choice.until_ns
-            if flight.waiters:  # or those before him have all left, and he is alone with it
-                rank, commit_ns = min(job.rank, rank), min(job.commit_ns, commit_ns)
-                latest_start_ns = max(job.latest_start_ns, latest_start_ns)
-            job.commit_ns = commit_ns
-            self.executor.move(job, rank, latest_start_ns)
+            self._gauge.refund(choice.charged_ns)
             return flight
+        assert rung.work is not None  # the ladder says which rungs need the executor  # noqa: S101
+        wish = _wish(choice, ask)
         job = Job(
-            work, question, ask.length, ask.rank, now_ns, choice.latest_start_ns, choice.until_ns, charged_ns,
-            lambda job: self._land(key, rung, job, on_value),
+            rung.work, question, ask.length, wish.rank, self._clock.now_ns(), wish.latest_start_ns, wish.commit_ns,
+            choice.charged_ns, lambda job: self._land(key, rung, job, on_value),
         )  # fmt: skip
         if not self.executor.submit(job):
-            self._gauge.refund(charged_ns)
+            self._gauge.refund(job.charged_ns)
             return None
-        flight = self._flights[rung.name, key] = Flight(job)
+        flight = self._flights[rung.name, key] = Flight(job, wish)
         return flight
+
+    def _heed(self, flight: Flight[T]) -> None:
+        """Give a job that waits the place in the line that suits all who wait for it now."""
+        job, wish = flight.job, flight.wish
+        if job.batch is None and (job.rank, job.latest_start_ns, job.commit_ns) != wish:
+            job.commit_ns = wish.commit_ns
+            self.executor.move(job, wish.rank, wish.latest_start_ns)
 
     def _land(self, key: K, rung: R, job: Job[Q, T], on_value: Callable[[K, T], None] | None) -> None:
         """The executor is done with a job, in time or not."""
@@ -189,7 +181,6 @@ class Runner(Generic[K, Q, T]):
             took_ns = batch.end_ns - batch.start_ns
             if job is batch.jobs[0]:  # one call, one lesson
                 rung.cost.observe(len(batch.jobs), batch.longest, took_ns, batch.end_ns)
-                self._gauge.ended(now_ns)
             share_ns = took_ns // len(batch.jobs)
             if len(batch.jobs) > 1:  # each was granted a call of his own
                 self._gauge.refund(max(job.charged_ns - share_ns, 0))
@@ -218,3 +209,7 @@ class Runner(Generic[K, Q, T]):
         if self.executor.overdue_ns(self._clock.now_ns()):
             return Run(None, Degraded.BUDGET), Ending.SLOW
         return Run(None, Degraded.OVERLOAD), Ending.IGNORED
+
+
+def _wish(choice: Choice[Any], ask: Ask) -> Wish:
+    return Wish(ask.rank, choice.latest_start_ns, choice.until_ns)

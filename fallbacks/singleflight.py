@@ -7,7 +7,8 @@ his own.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -17,24 +18,44 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Wish(NamedTuple):
+    """What a waiter wants of a job: how critical it is, and until when it is of use to start and to have ended."""
+
+    rank: int
+    latest_start_ns: int
+    commit_ns: int
+
+    def joined(self, other: Wish) -> Wish:
+        """The most critical one's place, the most patient one's latest start, and in time for the most hurried one."""
+        return Wish(
+            min(self.rank, other.rank),
+            max(self.latest_start_ns, other.latest_start_ns),
+            min(self.commit_ns, other.commit_ns),
+        )
+
+
 @dataclass(slots=True)
 class Flight(Generic[T]):
     """One job and those who wait for it."""
 
     job: Job[Any, T]
-    waiters: list[Future[None]] = field(default_factory=list)
+    wish: Wish  # of all who wait
+    waiters: dict[Future[None], Wish] = field(default_factory=dict)
     has_ended: bool = False
     is_told: bool = False  # the rung's breaker knows how this run went
 
-    def join(self, waiter: Future[None]) -> None:
-        self.waiters.append(waiter)
+    def join(self, waiter: Future[None], wish: Wish) -> None:
+        self.wish = self.wish.joined(wish) if self.waiters else wish
+        self.waiters[waiter] = wish
         self.job.cancelled = False
 
     def leave(self, waiter: Future[None]) -> None:
-        """A job that nobody waits for any more is not started."""
-        self.waiters.remove(waiter)
+        """What he wanted counts no more. A job that nobody waits for is not started."""
+        del self.waiters[waiter]
         if not self.waiters:
             self.job.cancelled = True
+        elif self.job.batch is None and not self.has_ended:
+            self.wish = reduce(Wish.joined, self.waiters.values())
 
     def end(self) -> None:
         self.has_ended = True

@@ -39,7 +39,8 @@ class ThreadExecutor:
         self._loop = loop
         self._clock = clock
         self._line = Line(max_jobs, block_ns)
-        self._change = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._change = threading.Condition(self._lock)
         self._is_closing = False
         self._thread = threading.Thread(target=self._work, name="takt-executor", daemon=True)
         self._thread.start()
@@ -48,11 +49,11 @@ class ThreadExecutor:
         return len(self._line)
 
     def ahead(self, rank: int) -> int:
-        with self._change:
+        with self._lock:
             return self._line.ahead(rank)
 
     def submit(self, job: Job[Any, Any]) -> bool:
-        with self._change:
+        with self._lock:
             evicted = self._line.give_way(job.rank)
             has_joined = self._line.join(job, self._clock.now_ns())
             self._change.notify()
@@ -61,16 +62,16 @@ class ThreadExecutor:
         return has_joined
 
     def move(self, job: Job[Any, Any], rank: int, latest_start_ns: int) -> None:
-        with self._change:
+        with self._lock:
             self._line.move(job, rank, latest_start_ns)
             self._change.notify()  # a wait for one more must not outlast who joined a run in haste
 
     def wait_ns(self, rank: int, latest_start_ns: int, now_ns: int) -> int:
-        with self._change:
+        with self._lock:
             return self._line.wait_ns(rank, latest_start_ns, now_ns)
 
     def overdue_ns(self, now_ns: int) -> int:
-        with self._change:
+        with self._lock:
             return self._line.overdue_ns(now_ns)
 
     @property
@@ -80,25 +81,35 @@ class ThreadExecutor:
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Finish what is in line and end the thread."""
-        with self._change:
+        with self._lock:
             self._is_closing = True
             self._change.notify()
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
         yield_cores()
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            while (turn := self._next()) is not None:
-                if turn.dead:
-                    self._loop.call_soon_threadsafe(self._ended, turn.dead)
-                if turn.batch is not None:
-                    turn.batch.run(self._clock.now_ns)
-                    self._loop.call_soon_threadsafe(self._ended, turn.batch.jobs)
+        while (turn := self._next()) is not None:
+            if turn.dead and not self._tell(turn.dead):
+                return
+            if turn.batch is not None:
+                turn.batch.run(self._clock.now_ns)
+                if not self._tell(turn.batch.jobs):
+                    return
+
+    def _tell(self, jobs: list[Job[Any, Any]]) -> bool:
+        """Let the event loop hear of ends. False: it is closed, and nobody waits any more."""
+        try:
+            self._loop.call_soon_threadsafe(self._ended, jobs)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+            return False
+        return True
 
     def _next(self) -> Turn | None:
         """The next turn that is one; None: closed, and nothing is left."""
         now_ns = self._clock.now_ns
-        with self._change:
+        with self._lock:
             while True:
                 turn = self._line.take(now_ns())
                 if turn.batch is not None or turn.dead:
@@ -111,7 +122,7 @@ class ThreadExecutor:
                     self._change.wait()
 
     def _ended(self, jobs: list[Job[Any, Any]]) -> None:
-        with self._change:
+        with self._lock:
             for job in jobs:
                 self._line.leave(job)
         for job in jobs:

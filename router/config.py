@@ -151,7 +151,9 @@ def _override(raw: dict[str, Any], environment: Mapping[str, str]) -> str:
             raise PolicyError(f"{name}: an override is written {ENV_PREFIX}SECTION__KEY, as in TAKT__SERVER__PORT=9000")
         table: Any = raw
         for section in sections:  # more than one: the callers have one each
-            table = table.setdefault(section, {})
+            # Lowered, as the name of a caller need not be: a second one beside it would leave the old key valid.
+            given = section if section in table else next((each for each in table if each.lower() == section), section)
+            table = table.setdefault(given, {})
             if not isinstance(table, dict):
                 raise PolicyError(f"{name}: {section} is not a section")
         table[key] = environment[name] if _is_text(sections, key) else _value(environment[name])

@@ -46,7 +46,7 @@ class Key(NamedTuple):
 class Lag(Protocol):
     """How late the event loop runs what is due."""
 
-    def p99_ns(self, now_ns: int) -> int: ...
+    def tail_ns(self, now_ns: int) -> int: ...
 
 
 class Quest(NamedTuple):
@@ -111,11 +111,11 @@ class Descent:
 
     def hop_ns(self, now_ns: int) -> int:
         """What the way from the executor's thread back to this loop may take."""
-        return TIMER_SLACK_NS + self._lag.p99_ns(now_ns)
+        return TIMER_SLACK_NS + self._lag.tail_ns(now_ns)
 
     def _ask(self, quest: Quest, verdict: Verdict) -> Ask:
         rank = quest.rank
-        may_queue = _never if verdict is Verdict.INLINE else partial(self._may_queue, rank)
+        may_queue = None if verdict is Verdict.INLINE else partial(self._may_queue, rank)
         is_explorer = rank >= SHEDDABLE_PLUS and self._explores()
         return Ask(rank, len(quest.key.text), quest.commit_ns, may_queue, is_explorer)
 
@@ -154,10 +154,6 @@ class Descent:
         if now_ns >= self._tell_again_ns:
             self._tell_again_ns = now_ns + _TELL_EVERY_NS
             _LOGGER.warning("rung_failed", extra={"rung": rung, "error": error[:500]})
-
-
-def _never(cost_ns: int) -> bool:  # noqa: ARG001 - as `Ask.may_queue`
-    return False
 
 
 def _told(answer: Decision, skips: list[Skip]) -> Decision:

@@ -107,7 +107,7 @@ class Pipeline:
         if left_ns is not None and left_ns <= 0:
             refusal = Refusal.EXPIRED
         elif rank is not None and self.control.enforces and self.control.shuts_out(rank, now_ns):
-            self.control.judge(level(rank, COHORTS - 1), now_ns)  # it counts as an arrival
+            self.control.judge(level(rank, self._any_cohort()), now_ns)  # it counts as an arrival
             refusal = Refusal.SHED
         if refusal is not None:
             self.metrics.refused.child(refusal.value).inc()
@@ -116,7 +116,7 @@ class Pipeline:
     def _admit(self, request: Request, budget: Budget) -> tuple[Verdict, int]:
         """The hard bounds, then what the pressure allows a request of its level. Raises: NotAdmitted."""
         now_ns = self._clock.now_ns()
-        refusal, verdict = self.admission.admit(budget, now_ns, self._own_cost.p99_ns(now_ns)), Verdict.ADMIT
+        refusal, verdict = self.admission.admit(budget, now_ns, self._own_cost.tail_ns(now_ns)), Verdict.ADMIT
         its_level = self._level(request)
         if refusal is None:
             verdict = self.control.judge(its_level, now_ns)
@@ -133,11 +133,12 @@ class Pipeline:
         """Sessions, customers and callers share a fate for an hour; who says nothing of himself is spread evenly."""
         interaction = request.interaction
         unit = interaction.session_id or interaction.customer_id or request.caller
-        if unit is None:
-            its_cohort = self._next_cohort = (self._next_cohort + 1) % COHORTS
-        else:
-            its_cohort = cohort(unit, self._clock.wall_ns() // _NS_PER_HOUR)
-        return level(interaction.criticality.rank, its_cohort)
+        known = None if unit is None else cohort(unit, self._clock.wall_ns() // _NS_PER_HOUR)
+        return level(interaction.criticality.rank, self._any_cohort() if known is None else known)
+
+    def _any_cohort(self) -> int:
+        self._next_cohort = (self._next_cohort + 1) % COHORTS
+        return self._next_cohort
 
     def finish(self, point: Point, decision: Decision, budget: Budget) -> None:
         """Count a decision whose answer has been encoded, and learn what the pipeline itself costs."""
@@ -180,7 +181,7 @@ class Pipeline:
         budget.ledger.mark(Stage.CACHE, self._clock.now_ns())
         if hit is not None and hit.is_fresh:
             return held
-        commit_ns = budget.deadline_ns - self._own_cost.p99_ns(self._clock.now_ns())
+        commit_ns = budget.deadline_ns - self._own_cost.tail_ns(self._clock.now_ns())
         quest = Quest(point, plan, key, request.interaction.criticality.rank, budget, commit_ns)
         return await self._descent.descend(quest, verdict, held, self._keep)
 
@@ -196,7 +197,7 @@ class Pipeline:
         if self._await_commit:
             start_ns = self._clock.now_ns()
             hop_ns = self._descent.hop_ns(start_ns)
-            left_ns = budget.deadline_ns - self._own_cost.p99_ns(start_ns) - hop_ns - start_ns
+            left_ns = budget.deadline_ns - self._own_cost.tail_ns(start_ns) - hop_ns - start_ns
             is_missed = not (is_kept and await self._committed(left_ns))
             self.commits_missed_total += is_missed  # read after the wait: others count meanwhile
         budget.ledger.mark(Stage.POLICY, self._clock.now_ns())

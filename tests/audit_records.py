@@ -20,9 +20,12 @@ START_NS = 1_700_000_000 * S
 
 
 def decision(number: int = 0, *, at_s: float = 0.0, **fields: Any) -> DecisionRecord:
-    """Answered by `small` in 4.1 of 50 ms, where nothing else is said; late where more than the budget elapsed."""
+    """Answered by `small` in 4.1 of 50 ms, where nothing else is said; late where more than the budget elapsed.
+
+    Those of one number began at the same time, so their runs are the same if they started so.
+    """
     plain = record(number, at_ns=START_NS + round(at_s * S))
-    made = msgspec.structs.replace(plain, **fields)
+    made = msgspec.structs.replace(plain, **{"began_ns": number + 1, **fields})
     return msgspec.structs.replace(made, late=fields.get("late", made.elapsed_ms > made.total_ms))
 
 

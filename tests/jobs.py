@@ -33,6 +33,10 @@ class LinearCost(BatchCost):
     def mean_ns(self, texts: int, longest: int) -> float:
         return self.fixed_ns + texts * (self.text_ns + longest * self.char_ns)
 
+    @property
+    def saving_ns(self) -> float:
+        return self.fixed_ns
+
     def quantile_ns(self, at: int, texts: int, longest: int, now_ns: int) -> int:
         return int(self.mean_ns(texts, longest) * self.factors[at])
 

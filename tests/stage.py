@@ -37,13 +37,10 @@ class Books:
 
     def __init__(self) -> None:
         self.waits: list[tuple[int, int, bool]] = []
-        self.ends = self.refunded_ns = 0
+        self.refunded_ns = 0
 
     def waited(self, waited_ns: int, usable_ns: int, *, ran: bool, now_ns: int) -> None:
         self.waits.append((waited_ns, usable_ns, ran))
-
-    def ended(self, now_ns: int) -> None:
-        self.ends += 1
 
     def refund(self, cost_ns: int) -> None:
         self.refunded_ns += cost_ns
@@ -84,7 +81,7 @@ class Stage:
         permit = rung.breaker.acquire(self.now_ns)
         assert permit is not None
         until_ns = self.now_ns + int(within_ms * MS)
-        choice = Choice(rung, permit, until_ns, P99_NS, 0)
+        choice = Choice(rung, permit, until_ns, P99_NS, 0, 10 * MS)
         ask = Ask(rank, length, until_ns, lambda _: True)
         return await self.runner.run(key, choice, ask, key, self.land)
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _NEED_TARGET = {"run", "search"}
 
 
-def run(args: Namespace, make_target: MakeTarget) -> int:
+# Not `run`: importing loadtest.command.run puts the module in place of whatever has its name here.
+def perform(args: Namespace, make_target: MakeTarget) -> int:
     """Run the action of `takt loadtest`. Args: make_target: for `--engine inproc`. Raises: LoadtestError."""
     module = import_module(f"loadtest.command.{args.action.replace('-', '_')}")
     code: int = module.run(args, make_target) if args.action in _NEED_TARGET else module.run(args)

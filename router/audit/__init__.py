@@ -6,6 +6,7 @@ How to read this package:
     tally.py       Tally: takes one record after another, in memory that does not grow with them
     spread.py      quantiles of whatever many values, within 1 %
     window.py      how busy the executor and the event loop were, second by second
+    run.py        what rungs cost: runs on the executor, each counted once however many requests shared it
     repeat.py      how many texts came again, from a sample of the texts
     cause.py       what one late or degraded request suffered from
     bottleneck.py  the one cause that most of them share, as a sentence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _TOLERATED_SHARE = 0.001
 """Of all requests. With fewer late or degraded ones there is nothing to mend."""
 _UNEVEN = 2
-"""A budget of twice a rung's usual time is not too small: what was to be kept free beside that time was too much."""
+"""A budget of twice a rung's usual time is not too small, if it also holds what an idle server would need."""
 KEPT_US = 4_000
 """What the ladder keeps back where the event loop is idle: 2 ms for timers, 1 ms for the network, some own work."""
 _OWN = ("parse", "admit", "floor", "context", "cache", "policy", "assign", "encode")
@@ -36,6 +36,11 @@ class Cost(NamedTuple):
         return self.predicted_us + self.kept_us
 
     @property
+    def idle_us(self) -> float:
+        """What an idle server would need: it keeps no more back than an idle loop takes."""
+        return self.predicted_us + min(self.kept_us, KEPT_US)
+
+    @property
     def is_late_by_loop(self) -> bool:
         """Whether more is kept back because the event loop is late than because runs may take longer than usual."""
         return self.kept_us - KEPT_US > self.predicted_us - self.usual_us
@@ -51,18 +56,18 @@ def cost_of(tally: Tally, rung: str) -> Cost | None:
 
 
 def uneven_of(tally: Tally, rung: str) -> int:
-    """Answers that lack a rung because of their budget, though it had twice what the rung usually takes."""
+    """Answers that lack a rung for their budget, though it had twice the usual time, and enough for an idle server."""
     cost = cost_of(tally, rung)
     if cost is None:
         return 0
-    return tally.shortfalls[rung].spare.at_least(max(_UNEVEN * cost.usual_us, cost.needed_us))
+    return tally.shortfalls[rung].spare.at_least(max(_UNEVEN * cost.usual_us, cost.idle_us))
 
 
 def causes_of(tally: Tally) -> dict[Cause, int]:
     """Late and degraded requests by cause, most first.
 
-    A budget that was large enough for the usual run is not to blame: the lateness of the event loop is, or the tail of
-    the model, whichever the ladder has to keep more free for.
+    A budget that an idle server could have met is not to blame: the lateness of the event loop is, or the tail of the
+    model, whichever the ladder has to keep more free for.
     """
     causes = dict(tally.causes)
     for rung in tally.shortfalls:
@@ -107,7 +112,8 @@ def _model(tally: Tally, whose: str) -> Saying:
     cost = cost_of(tally, rung)
     if cost is None:
         return f"The run time of a model: {whose} had it run too long.", {}
-    refused, p99_ms = uneven_of(tally, rung) if rung in tally.shortfalls else 0, tally.models[rung].run.quantile(0.99)
+    refused = uneven_of(tally, rung) if rung in tally.shortfalls and not cost.is_late_by_loop else 0
+    p99_ms = tally.models[rung].run.quantile(0.99)
     numbers = {"refused_total": float(refused), "run_p50_ms": cost.usual_us / 1_000, "run_p99_ms": p99_ms / 1_000}
     uneven = f"; {refused:,} lack it though their budget had twice its usual time: it is too uneven" if refused else ""
     said = (
@@ -118,30 +124,40 @@ def _model(tally: Tally, whose: str) -> Saying:
 
 
 def _budget(tally: Tally, whose: str) -> Saying:
-    rung, shortfall = max(tally.shortfalls.items(), key=lambda item: item[1].spare.n)
-    spare_ms = shortfall.spare.quantile(0.5) / 1_000
+    too_small = {rung: each.spare.n - uneven_of(tally, rung) for rung, each in tally.shortfalls.items()}
+    rung = max(too_small, key=lambda name: too_small[name])
+    spare = tally.shortfalls[rung].spare
+    spare_ms = spare.quantile(too_small[rung] / spare.n / 2) / 1_000  # of the too small, which are the smallest
     cost = cost_of(tally, rung)
-    what = f"The budgets: {whose} had too little time, even on an idle server"
-    said = f"half of them had {spare_ms:.1f} ms or less for `{rung}`"
+    had = f"half of them had {spare_ms:.1f} ms or less for `{rung}`"
     if cost is None:
-        return f"{what}; {said}.", {"spare_p50_ms": spare_ms}
-    needed_ms = cost.needed_us / 1_000
-    return f"{what}; {said}, which needs {needed_ms:.1f} ms.", {"spare_p50_ms": spare_ms, "needed_ms": needed_ms}
+        said = (
+            f"The budgets, or the run time of `{rung}`, which never ran in these records: {whose} had less time than it"
+            f" was expected to take; {had}."
+        )
+        return said, {"spare_p50_ms": spare_ms}
+    needed_ms = cost.idle_us / 1_000
+    said = f"The budgets: {whose} had too little time, even on an idle server; {had}, which needs {needed_ms:.1f} ms."
+    return said, {"spare_p50_ms": spare_ms, "needed_ms": needed_ms}
 
 
 def _loop(tally: Tally, whose: str) -> Saying:
     share, loop = tally.windows.loop_share_in_trouble(), tally.stages.get("loop")
     p99_ms = loop.all.quantile(0.99) / 1_000 if loop else 0.0
     kept_ms = max((model.kept_back.quantile(0.5) / 1_000 for model in tally.models.values()), default=0.0)
-    held = (
-        ", so code that no record tells of blocked it, or another process had its core" if share < _BUSY_SHARE else ""
-    )
+    held = ", so HTTP or other code kept it busy, or another process had its core" if share < _BUSY_SHARE else ""
     said = (
-        f"The event loop: {whose} lost their time waiting for it, or lack a model because the ladder keeps"
-        f" {kept_ms:.1f} ms (p50) free for its lateness. Waits took {p99_ms:.1f} ms (p99); work that records tell of"
-        f" kept it busy {share:.0%} of the time then{held}."
+        f"The event loop: {whose} lost their time waiting for it, or lack a model because it is late: the overload"
+        f" control kept {tally.relieved:,} from every model to relieve it, and of budgets {kept_ms:.1f} ms (p50) are"
+        f" kept free for the way out. Waits took {p99_ms:.1f} ms (p99); work that records tell of kept it busy"
+        f" {share:.0%} of the time then{held}."
     )
-    return said, {"loop_p99_ms": p99_ms, "kept_back_p50_ms": kept_ms, "loop_share_in_trouble": share}
+    return said, {
+        "loop_p99_ms": p99_ms,
+        "relieved_total": float(tally.relieved),
+        "kept_back_p50_ms": kept_ms,
+        "loop_share_in_trouble": share,
+    }
 
 
 def _own(tally: Tally, whose: str) -> Saying:

@@ -13,7 +13,7 @@ class Cause(StrEnum):
     QUEUE = "queue"  # waited for the executor, or would have waited too long
     MODEL = "model"  # a model ran longer than its budget allowed, or than predicted
     BUDGET = "budget"  # too small for the rung, on an idle server too
-    LOOP = "loop"  # the event loop was busy
+    LOOP = "loop"  # the event loop was late, or relieved of models because it was
     OWN = "own"  # parse, admit, floor, cache, policy, encode
     FAILING = "failing"  # a rung failed, or was taken out of service
     COLD = "cold"  # no model was loaded
@@ -34,8 +34,9 @@ _OF_RUNG = {Cause.FAILING, Cause.COLD}
 def cause_of(record: DecisionRecord) -> Cause | None:
     """The cause; None where the best rung answered in time.
 
-    Late: the stage that took longest. Else degraded: its `degraded`; but where the rung was given to the executor,
-    whether it was started tells more: never started is the queue's fault, started and not done in time its own.
+    Late: the stage that took longest. Else degraded: its `degraded`; but two things tell more. Verdict `floor` comes
+    from the lateness of the event loop alone (budgets/shedding.py). And where the rung was given to the executor, never
+    started is the queue's fault, started and not done in time its own.
     """
     if record.late:
         stage = max(record.stages_ms, key=lambda name: record.stages_ms[name], default="")
@@ -43,6 +44,8 @@ def cause_of(record: DecisionRecord) -> Cause | None:
     if record.degraded == "none":
         return None
     cause, run = _OF_WHY.get(record.degraded, Cause.OTHER), record.run
+    if cause is Cause.QUEUE and record.verdict == "floor" and not record.dark:
+        return Cause.LOOP
     if run is None or cause in _OF_RUNG or not record.skipped or run.rung != record.skipped[0][0]:
         return cause
     return Cause.QUEUE if run.start_ms is None else Cause.MODEL

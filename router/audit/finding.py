@@ -60,19 +60,22 @@ class PredictionAudit(msgspec.Struct, frozen=True, kw_only=True):
     """How well the time of a rung on the executor was foreseen."""
 
     rung: str
-    runs: int
+    queued: int
+    """Requests that were given to the executor."""
     started: int
+    """Of these, how many were run."""
     judged: int
-    """Runs of which it is known whether they ended as predicted."""
+    """Runs, each counted once, of which it is known whether they ended as predicted."""
     covered_share: float | None
     """Share of these that took no longer than predicted (a p99); None of none."""
-    predicted_p50_ms: float
+    predicted_p50_ms: float | None
+    """Of texts that ran alone; None: there was none."""
     run_p50_ms: float
     run_p99_ms: float
     kept_back_p50_ms: float
     """Of a budget, for the way from the run to the client."""
-    texts_mean: float
-    """Texts in the batch of a run."""
+    texts_mean: float | None
+    """Texts in a run; None: of none the end is known."""
     wait_predicted_p50_ms: float
     wait_p50_ms: float
     """How long those that were started did wait."""

@@ -8,6 +8,11 @@ _KEPT_BITS = 8
 _EXACT_BELOW = 1 << _KEPT_BITS
 
 
+def micros(ms: float) -> int:
+    """Whole microseconds, none below zero."""
+    return max(0, round(1_000 * ms))
+
+
 class Spread:
     """Counts and sums of whole numbers >= 0 by their eight highest bits: a bucket is 0.8 % wide, so quantiles are off
     by less than 1 %, and not at all where the values of a bucket are equal, as budgets often are.

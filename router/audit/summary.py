@@ -21,8 +21,9 @@ from router.audit.whatif import what_ifs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from router.audit.run import RungTally
     from router.audit.spread import Spread
-    from router.audit.tally import Group, RungTally, Tally
+    from router.audit.tally import Group, Tally
 
 # From the best answer to the poorest, and from the most critical: as people look for them.
 _RUNGS = ("guard", "large", "small", "cache", "rules", "default")
@@ -106,15 +107,15 @@ def _stages(tally: Tally) -> tuple[StageAudit, ...]:
 def _prediction(rung: str, model: RungTally) -> PredictionAudit:
     return PredictionAudit(
         rung=rung,
-        runs=model.wait_predicted.n,
+        queued=model.wait_predicted.n,
         started=model.wait.n,
         judged=model.judged,
         covered_share=model.covered / model.judged if model.judged else None,
-        predicted_p50_ms=_ms(model.predicted, 0.5),
+        predicted_p50_ms=_ms(model.predicted, 0.5) if model.predicted.n else None,
         run_p50_ms=_ms(model.run, 0.5),
         run_p99_ms=_ms(model.run, 0.99),
         kept_back_p50_ms=_ms(model.kept_back, 0.5),
-        texts_mean=model.texts / max(1, model.wait.n),
+        texts_mean=model.texts / model.ended if model.ended else None,
         wait_predicted_p50_ms=_ms(model.wait_predicted, 0.5),
         wait_p50_ms=_ms(model.wait, 0.5),
     )

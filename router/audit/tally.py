@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from router.audit.cause import Cause, cause_of
 from router.audit.repeat import Repeats
-from router.audit.spread import Spread
+from router.audit.run import RungTally, Runs
+from router.audit.spread import Spread, micros
 from router.audit.window import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.domain.decision import RunFacts
     from router.log import DecisionRecord
 
 _FLOOR = frozenset({"guard", "cache", "rules", "default"})
-_WAITED = ("queue", "loop")
 _BEFORE_LADDER = ("parse", "admit", "floor", "context", "cache", "loop")
 # Shares of a budget are counted in thousandths.
 USED_UNIT = 1_000
@@ -71,32 +70,8 @@ class StageTally:
 
 
 @dataclass(slots=True)
-class RungTally:
-    """What a model rung costs, from its answers and, on the executor, from its runs.
-
-    `run` is how long a call took, of however many texts; `busy_us` is the executor's time of `costed` texts.
-    """
-
-    run: Spread = field(default_factory=Spread)
-    predicted: Spread = field(default_factory=Spread)
-    kept_back: Spread = field(default_factory=Spread)
-    wait: Spread = field(default_factory=Spread)
-    wait_predicted: Spread = field(default_factory=Spread)
-    judged: int = 0
-    covered: int = 0
-    texts: int = 0
-    busy_us: float = 0.0
-    costed: int = 0
-
-    @property
-    def cost_us(self) -> float:
-        """The executor's time for one text more; 0 for a rung that runs inline."""
-        return self.busy_us / self.costed if self.costed else 0.0
-
-
-@dataclass(slots=True)
 class Shortfall:
-    """Answers in time that lack a rung because of the budget or the queue.
+    """Answers in time that lack a rung because of the budget or the queue. "models": records that name no rung.
 
     `spare` is of the former: what was left of each budget when the ladder was reached.
     """
@@ -115,10 +90,13 @@ class Tally:
         self._groups: defaultdict[GroupKey, Group] = defaultdict(Group)
         self.stages: defaultdict[str, StageTally] = defaultdict(StageTally)
         self.models: defaultdict[str, RungTally] = defaultdict(RungTally)
+        self._runs = Runs()
         self.shortfalls: defaultdict[str, Shortfall] = defaultdict(Shortfall)
         self.degraded: Counter[str] = Counter()
         self.causes: Counter[Cause] = Counter()
         self.verdicts: Counter[tuple[str, bool]] = Counter()
+        self.relieved = 0
+        """In time, but kept from every model to relieve the event loop."""
         self.windows = Windows()
         self.repeats = Repeats()
         self.without_text = 0
@@ -138,10 +116,10 @@ class Tally:
         cause = cause_of(record)
         if cause is not None:
             self.causes[cause] += 1
+        self.relieved += cause is Cause.LOOP and not record.late
         self._add_stages(record)
-        self._add_model(record)
+        self._add_window(record, cause, self._add_model(record))
         self._add_shortfall(record, cause)
-        self._add_window(record, cause)
         self._add_text(record)
 
     def groups(self, by: Callable[[GroupKey], str]) -> dict[str, Group]:
@@ -162,41 +140,19 @@ class Tally:
                 stage.late_us += spent_us
                 stage.late_without += ms >= over_ms
 
-    def _add_model(self, record: DecisionRecord) -> None:
-        run = record.run
+    def _add_model(self, record: DecisionRecord) -> float:
+        """Returns: what of the executor's time the record tells of, ms; 0 where others told before."""
+        run, infer_ms = record.run, record.stages_ms.get("infer")
+        if run is not None and run.start_ms is not None:
+            return self._runs.add(record, run, self.models[run.rung])
         if run is not None:
-            self._add_run(record, run)
-        infer_ms = record.stages_ms.get("infer")
-        if record.rung in _FLOOR or infer_ms is None or (run is not None and run.rung == record.rung):
-            return
-        model = self.models[record.rung]
-        model.run.add(micros(infer_ms))
-        if run is None and "queue" in record.stages_ms:  # a record from before there were facts of runs
-            model.busy_us += 1_000 * infer_ms
-            model.costed += 1
-
-    def _add_run(self, record: DecisionRecord, run: RunFacts) -> None:
-        model = self.models[run.rung]
-        model.kept_back.add(micros(record.total_ms - run.commit_ms))
-        model.wait_predicted.add(micros(run.wait_ms))
-        if run.texts <= 1:
-            model.predicted.add(micros(run.predicted_ms))
-        if run.start_ms is None:
-            return
-        model.wait.add(micros(run.start_ms - run.queued_ms))
-        model.texts += run.texts
-        if run.end_ms is not None:
-            took_ms = run.end_ms - run.start_ms
-            model.run.add(micros(took_ms))
-            model.busy_us += 1_000 * _executor_ms(record)
-            model.costed += 1
-            model.judged += 1
-            model.covered += took_ms <= run.predicted_ms
-        elif record.elapsed_ms - run.start_ms > run.predicted_ms:
-            model.judged += 1  # it still ran when the answer was given, longer than predicted
+            self.models[run.rung].add_queued(record, run)
+        if infer_ms is not None and record.rung not in _FLOOR:  # no run, so all of it is this rung's, inline
+            self.models[record.rung].run.add(micros(infer_ms))
+        return 0.0
 
     def _add_shortfall(self, record: DecisionRecord, cause: Cause | None) -> None:
-        if cause not in {Cause.BUDGET, Cause.QUEUE} or record.degraded == "none":
+        if record.late or cause not in {Cause.BUDGET, Cause.QUEUE}:
             return
         shortfall = self.shortfalls[record.skipped[0][0] if record.skipped else "models"]
         shortfall.by_model += record.rung not in _FLOOR
@@ -206,34 +162,19 @@ class Tally:
             spent_ms = sum(record.stages_ms.get(name, 0.0) for name in _BEFORE_LADDER)
             shortfall.spare.add(micros(record.total_ms - spent_ms))
 
-    def _add_window(self, record: DecisionRecord, cause: Cause | None) -> None:
+    def _add_window(self, record: DecisionRecord, cause: Cause | None, executor_ms: float) -> None:
         window = self.windows.at(record.at_ns)
         window.n += 1
         window.troubled += cause is not None
         window.queued += cause is Cause.QUEUE
-        window.executor_us += 1_000 * _executor_ms(record)
-        waited_ms = sum(record.stages_ms.get(name, 0.0) for name in _WAITED)
-        infer_ms = record.stages_ms.get("infer", 0.0) if record.run or "queue" in record.stages_ms else 0.0
-        window.loop_us += 1_000 * max(0.0, record.elapsed_ms - waited_ms - infer_ms)
+        window.executor_us += 1_000 * executor_ms
+        has_run = record.run is not None and record.run.start_ms is not None
+        elsewhere = ("queue", "loop", "infer") if has_run else ("queue", "loop")
+        elsewhere_ms = sum(record.stages_ms.get(name, 0.0) for name in elsewhere)
+        window.loop_us += 1_000 * max(0.0, record.elapsed_ms - elsewhere_ms)
 
     def _add_text(self, record: DecisionRecord) -> None:
         if record.text is None:
             self.without_text += 1
         elif record.rung != "guard":
             self.repeats.add(record.text, is_cached=record.rung == "cache")
-
-
-def micros(ms: float) -> int:
-    """Whole microseconds, none below zero."""
-    return max(0, round(1_000 * ms))
-
-
-def _executor_ms(record: DecisionRecord) -> float:
-    """The executor's time for this request: its part of the batch, so far as it had run when the answer was given."""
-    run = record.run
-    if run is None:
-        return record.stages_ms.get("infer", 0.0) if "queue" in record.stages_ms else 0.0
-    if run.start_ms is None:
-        return 0.0
-    end_ms = record.elapsed_ms if run.end_ms is None else run.end_ms
-    return max(0.0, end_ms - run.start_ms) / max(1, run.texts)

@@ -100,9 +100,11 @@ def _smaller_rung(tally: Tally, best: tuple[str, Cost], below: tuple[str, Cost],
         executors=1, cost_us=lower_cost.usual_us, cheaper=lower_cost.usual_us / cost.usual_us
     )
     lacking = shortfall.spare.n + shortfall.queued
-    most_ms = max(0.0, shortfall.spare.quantile(1 - _MOST) - cost.kept_us) / 1_000
-    is_short = shortfall.spare.n > shortfall.queued
-    target = f"; at {most_ms:.1f} ms (p99) it would have fitted nine of ten budgets" if is_short else ""
+    most_us = max(0.0, shortfall.spare.quantile(1 - _MOST) - cost.kept_us)
+    target = ""
+    if shortfall.spare.n > shortfall.queued and most_us < cost.predicted_us:
+        no_more = f"at {most_us / 1_000:.1f} ms (p99) it would" if most_us else "even at no cost it would not"
+        target = f"; {no_more} have fitted nine of ten budgets"
     return WhatIf(
         change="a smaller rung",
         helped_total=fits + unqueued,
@@ -116,7 +118,7 @@ def _smaller_rung(tally: Tally, best: tuple[str, Cost], below: tuple[str, Cost],
             "fits_total": float(fits),
             "unqueued_total": float(unqueued),
             "answered_by_model_share": shortfall.by_model / lacking,
-            "nine_of_ten_at_ms": most_ms,
+            "nine_of_ten_at_ms": most_us / 1_000,
         },
     )
 
@@ -127,14 +129,16 @@ def _ms(us: float) -> str:
 
 def _executor(tally: Tally) -> Iterator[WhatIf]:
     queued = tally.causes[Cause.QUEUE]
-    costed = sum(model.costed for model in tally.models.values())
-    if not costed:
+    texts = sum(model.texts for model in tally.models.values())
+    if not texts:
         return
-    cost_us = sum(model.busy_us for model in tally.models.values()) / costed
+    cost_us = sum(model.busy_us for model in tally.models.values()) / texts
     helped = tally.windows.answerable(executors=2, cost_us=cost_us)
     share, busy = tally.windows.executor_share(), tally.windows.executor_share_in_trouble()
     said = (
-        f"{helped:,} of {queued:,} that the queue cost their rung would have had it" if queued else "no, nobody waited"
+        f"{helped:,} of {queued:,} that the queue made late or degraded would have found room"
+        if queued
+        else "no, the queue made none late or degraded"
     )
     yield WhatIf(
         change="another core, as a second executor",
@@ -146,27 +150,29 @@ def _executor(tally: Tally) -> Iterator[WhatIf]:
 
 
 def _loop(tally: Tally) -> Iterator[WhatIf]:
-    """Late answers without the wait for the loop, and refused rungs with no more kept back than an idle loop takes."""
+    """Late answers without the wait for the loop, and models for whom its lateness kept from them."""
     late, loop = tally.late, tally.stages.get("loop")
     in_time = loop.late_without if loop else 0
     fits = sum(_fits_without_lag(tally, rung) for rung in tally.shortfalls)
-    if not late and not fits:
+    helped = in_time + fits + tally.relieved
+    if not late and not helped:
         return
     share = tally.windows.loop_share()
-    no = "" if in_time + fits else "no, "
+    no = "" if helped else "no, "
     yield WhatIf(
         change="another core, for the event loop alone",
-        helped_total=in_time + fits,
+        helped_total=helped,
         sentence=(
-            f"{no}{in_time:,} of {late:,} late answers would have been in time without waiting for it, and {fits:,}"
-            f" have had time for their rung with {KEPT_US / 1_000:g} ms kept free for the way out; work that records"
-            f" tell of kept it busy {share:.0%} of the time"
+            f"{no}{in_time:,} of {late:,} late answers would have been in time without waiting for it, {fits:,} have"
+            f" had time for their rung with {KEPT_US / 1_000:g} ms kept free for the way out, and {tally.relieved:,}"
+            f" not been kept from every model to relieve it; work in records kept it busy {share:.0%} of the time"
         ),
         assumes="the lateness comes from a shared core; a loop that blocks itself would be as late on its own",
         evidence={
             "late_total": float(late),
             "in_time_total": float(in_time),
             "fits_total": float(fits),
+            "relieved_total": float(tally.relieved),
             "loop_share": share,
         },
     )
@@ -176,7 +182,7 @@ def _fits_without_lag(tally: Tally, rung: str) -> int:
     cost = cost_of(tally, rung)
     if cost is None or not cost.is_late_by_loop:
         return 0
-    return tally.shortfalls[rung].spare.at_least(cost.predicted_us + KEPT_US)
+    return tally.shortfalls[rung].spare.at_least(cost.idle_us)
 
 
 def _cache(tally: Tally, troubled: int) -> Iterator[WhatIf]:
@@ -192,6 +198,6 @@ def _cache(tally: Tally, troubled: int) -> Iterator[WhatIf]:
         sentence=(
             f"{no}{repeated:.1%} of requests repeat a text, the cache answered {cached:.1%}; at most {more:.1%} more"
         ),
-        assumes="late and degraded requests repeat as often as others; `large` answered the text before, and it stayed",
+        assumes="late and degraded requests repeat as often as others; the best rung answered one, and it stayed",
         evidence={"repeated_share": repeated, "cached_share": cached},
     )

@@ -303,7 +303,7 @@ def add_check_history(commands: Commands) -> None:
     check = _command(
         commands,
         "check-history",
-        "check a load test against the decision log: does every invariant hold?",
+        "check a load test against the decision log: whether the server kept its promises",
         "takt loadtest run steady --out runs/today && takt check-history runs/today",
         "takt check-history runs/today -c shop/takt.toml --json | jq .findings",
     )

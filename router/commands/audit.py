@@ -6,6 +6,7 @@ import os
 import shutil
 import textwrap
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,7 @@ from router.commands.errors import CheckFailed
 from router.commands.location import config_flag, find_config, shown
 from router.commands.terminal import bar, facts, note, say, table
 from router.config import load_config
+from router.log import since
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from router.log import DecisionRecord
 
 _TELL_EVERY = 200_000
-_PAGE = 1_000
 _BAR_CHARS = 20
 _WIDEST = 110
 _LEAST_SHOWN_SHARE = 0.0005
@@ -45,9 +46,8 @@ def run(args: Namespace) -> int:
     config = load_config(path, os.environ)
     log = open_log(config)
     seen: set[str] = set()
-    since_ns = None if args.since is None else SystemClock().wall_ns() - args.since
     tally = Tally()
-    for record in _chosen(log.newest(), args, since_ns, seen):
+    for record in _chosen(log.newest(), args, seen):
         tally.add(record)
         if tally.n % _TELL_EVERY == 0:
             note(f"{tally.n:,} decisions read ...")
@@ -62,35 +62,24 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _chosen(
-    records: Iterator[DecisionRecord], args: Namespace, since_ns: int | None, points: set[str]
-) -> Iterator[DecisionRecord]:
-    """What is asked for of records that come newest first; `points` collects all that are met on the way.
+def _chosen(newest: Iterator[DecisionRecord], args: Namespace, points: set[str]) -> Iterator[DecisionRecord]:
+    """What is asked for; `points` collects all that are met on the way."""
+    records = newest if args.since is None else since(newest, SystemClock().wall_ns() - args.since)
+    found = (each for each in _noted(records, points) if args.point in (None, each.point))
+    return islice(found, args.last if args.since is None else None)
 
-    A clock that was set back puts older times before newer ones, so it takes many old records to end the search.
-    """
-    left, too_old = args.last, 0
+
+def _noted(records: Iterator[DecisionRecord], points: set[str]) -> Iterator[DecisionRecord]:
     for record in records:
-        if since_ns is not None:
-            too_old = too_old + 1 if record.at_ns < since_ns else 0
-            if too_old == _PAGE:
-                return
-            if too_old:
-                continue
         points.add(record.point)
-        if args.point is not None and record.point != args.point:
-            continue
         yield record
-        left -= 1
-        if not left and since_ns is None:
-            return
 
 
 def _nothing(args: Namespace, path: Path, log: str, points: set[str]) -> Iterator[str]:
     if args.point is not None and points:
         yield f"{log}: no decision of point {args.point!r} among those read; there are: {', '.join(sorted(points))}"
         return
-    yield f"{log}: no decisions{'' if args.since is None else ' in that time'} yet"
+    yield f"{log}: no decisions {'yet' if args.since is None else 'in that time'}"
     yield f"Serve with `takt serve{config_flag(path)}`, then send requests, or `takt loadtest run steady`."
 
 
@@ -230,32 +219,22 @@ def _show_runs(audit: Audit) -> None:
     rows = [
         (
             each.rung,
-            f"{each.runs:,}",
-            f"{each.runs - each.started:,}",
-            f"{each.texts_mean:.2f}",
+            f"{each.queued:,}",
+            f"{each.queued - each.started:,}",
+            _or_dash(each.texts_mean, ".2f"),
             f"{each.run_p50_ms:.3f}",
             f"{each.run_p99_ms:.3f}",
-            f"{each.predicted_p50_ms:.3f}",
-            "-" if each.covered_share is None else f"{each.covered_share:.1%}",
+            _or_dash(each.predicted_p50_ms, ".3f"),
+            _or_dash(each.covered_share, ".1%"),
             f"{each.kept_back_p50_ms:.3f}",
             f"{each.wait_p50_ms:.3f}",
             f"{each.wait_predicted_p50_ms:.3f}",
         )
         for each in audit.predictions
     ]
-    table(
-        (
-            "rung",
-            "queued",
-            "unstarted",
-            "texts",
-            "p50 ms",
-            "p99 ms",
-            "foreseen",
-            "within it",
-            "kept",
-            "wait p50",
-            "foreseen",
-        ),
-        rows,
-    )
+    columns = "rung,queued,unstarted,texts,p50 ms,p99 ms,foreseen,within it,kept,wait p50,foreseen"
+    table(tuple(columns.split(",")), rows)
+
+
+def _or_dash(number: float | None, form: str) -> str:
+    return "-" if number is None else format(number, form)

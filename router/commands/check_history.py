@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +22,16 @@ from router.config import load_config
 from router.history import Entry, Report, check
 from router.history.check import Circumstances
 from router.history.count import Counts, between, read_counts
+from router.http.callers import Callers
+from router.http.errors import Unauthorized
+from router.log import since
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from loadtest.run import Run
+    from router.config import Settings
     from router.history import Violation
     from router.log import SqliteStore
 
@@ -49,6 +55,7 @@ def run(args: Namespace) -> int:
     circumstances = Circumstances(
         during=during,
         max_ms=config.settings.budget.max_ms,
+        most_critical=_granted_rank(config.settings, record.scenario.target.headers),
         outages=_outages(run_),
         is_complete=record.status == "complete",
         counted=_counted(run_),
@@ -64,14 +71,18 @@ def run(args: Namespace) -> int:
     return 0 if report.holds else 1
 
 
+def _granted_rank(settings: Settings, headers: Mapping[str, str]) -> int:
+    """How critical the server takes the run's requests to be at most."""
+    authorization = {name.lower(): value for name, value in headers.items()}.get("authorization")
+    with suppress(Unauthorized):  # then there is nothing to judge: each was refused with 401
+        return Callers(settings.callers, settings.server.most_critical).of(authorization).most_critical.rank
+    return 0
+
+
 def _entries(log: SqliteStore, during: tuple[int, int]) -> Iterator[Entry]:
     """Of that time, the last written first."""
     since_ns, until_ns = during[0] - _SLACK_NS, during[1] + _SLACK_NS
-    for record in log.newest():
-        if record.at_ns < since_ns:
-            return
-        if record.at_ns <= until_ns:
-            yield Entry.of(record)
+    return (Entry.of(record) for record in since(log.newest(), since_ns) if record.at_ns <= until_ns)
 
 
 def _outages(run_: Run) -> list[tuple[int, int]]:
@@ -109,14 +120,14 @@ def _tell(report: Report, flag: str, log: Path | None) -> None:
     broken = [each.rule for each in report.findings if each.violated]
     unseen = [each.rule for each in report.findings if not each.checked]
     if unseen:
-        note(f"without a case in this history: {', '.join(unseen)}")
-    say("", f"broken: {', '.join(broken)}" if broken else "holds")
+        note(f"nothing in this history to judge {', '.join(unseen)} by")
+    say("", f"broken: {', '.join(broken)}" if broken else "every rule holds")
 
 
 def _tell_of(violation: Violation, flag: str, log: Path | None) -> None:
     at = datetime.fromtimestamp(violation.at_ns / 1e9, UTC).astimezone().isoformat(sep=" ", timespec="milliseconds")
     say(f"  {f'{at}  {violation.id}: ' if violation.id else ''}{violation.what}")
-    elsewhere = "" if log is None else f"TAKT__LOG__PATH={log.absolute()} "
+    elsewhere = "" if log is None else f"TAKT__LOG__PATH={shlex.quote(str(log.absolute()))} "
     for decision_id in (violation.decision_id, *violation.others):
         if decision_id:
             say(f"      {elsewhere}takt explain {decision_id}{flag}")

@@ -47,7 +47,7 @@ _VERDICTS = {
     "reject": "it was to be turned away",
 }
 _SKIPS = {
-    "budget": "would not have answered within the budget, on an idle server neither",
+    "budget": "would not have answered within the budget, with nobody ahead of it either",
     "overload": "would have fitted the budget, but for the requests ahead of it",
     "breaker": "was out of service after failing or being slow (its circuit breaker was open)",
     "error": "failed, or gave no usable answer",
@@ -90,8 +90,10 @@ def _facts(record: DecisionRecord) -> Iterator[tuple[str, str]]:
     yield "pressure", _pressure(record)
     if (ran := record.run) is not None:
         yield f"run of {ran.rung}", _run(ran)
+    is_withheld = record.verdict == "floor" and not record.dark  # from each rung alike
     for rung, why in record.skipped:
-        yield f"not {rung}", f"{_SKIPS.get(why, why)} [{why}]"
+        said = "was withheld: see pressure" if is_withheld and why == "overload" else _SKIPS.get(why, why)
+        yield f"not {rung}", f"{said} [{why}]"
     if others := shares(record.alternatives):
         yield "also seen", others
     late = ", too late" if record.late else ""

@@ -21,4 +21,4 @@ def run(args: Namespace) -> int:
 
         return make_target(find_config(args.config, or_example=True), allow_faults=allow_faults)
 
-    return command.run(args, target)
+    return command.perform(args, target)

@@ -28,6 +28,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         during: when it was, on the wall clock, from and to.
         max_ms: the most that the server grants, budget.max_ms.
+        most_critical: the rank that it grants to the clients of the run at most.
         outages: faults between client and server, from and to, ns from the start of the run.
         is_complete: it was not interrupted.
         counted: what the server counted during the run, if that is known.
@@ -35,6 +36,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
 
     during: tuple[int, int]
     max_ms: float
+    most_critical: int = 0
     outages: Sequence[tuple[int, int]] = ()
     is_complete: bool = True
     counted: Counts | None = None
@@ -60,7 +62,7 @@ def check(run_id: str, lines: Lines, entries: Iterable[Entry], given: Circumstan
         OneResponse(given.outages, lost_total, is_complete=given.is_complete),
         StartsInTime(),
         late,
-        NoSacrifice(),
+        NoSacrifice(given.most_critical),
         Sums(given.counted, late, lambda: joined.foreign),
         ExpiredNeverRuns(),
         BatchFits(),

@@ -107,13 +107,16 @@ class NoSacrifice(Rule):
 
     The control changes its mind once a window at most, so to let in, to refuse and to let in again takes longer than
     one. What was refused for lack of slack is not its doing, and not looked at.
+
+    Args: most_critical: the rank that clients are granted at most; who was refused only says what he asked for.
     """
 
     name, claim = "I5", "no critical request gives way while a less critical one gets a model it could have used"
     evidence = "verdict, dark, criticality, rung, run.start_ms, at_ns; refusals with rejected-overload"
 
-    def __init__(self) -> None:
+    def __init__(self, most_critical: int = 0) -> None:
         super().__init__()
+        self._most_critical = most_critical
         self._gave: list[Gave] = []
         # By rank of the least critical class that had to give way first, and by whether the executor was used.
         self._served: dict[tuple[int, bool], list[Judged]] = {}
@@ -121,7 +124,7 @@ class NoSacrifice(Rule):
     def see(self, exchange: Exchange) -> None:
         line, entry, _ = exchange
         if entry is None:
-            rank = RANKS.get(line.criticality or "critical", len(RANKS))
+            rank = max(self._most_critical, RANKS.get(line.criticality or "critical", len(RANKS)))
             if line.dropped == "rejected-overload" and rank <= _CRITICAL and line.sent_ns is not None:
                 since_ns, ended_ns = line.at_ns - line.intended_ns, line.answered_ns or line.sent_ns
                 judged = Judged(since_ns + line.sent_ns, since_ns + ended_ns, line.id)

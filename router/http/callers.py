@@ -64,7 +64,9 @@ class Callers:
         # As it came: aiohttp keeps bytes that are no UTF-8 as surrogates.
         caller = self._by_digest.get(self._digest(given.strip().encode(errors="surrogateescape")))
         if caller is None or scheme.lower() != "bearer":
-            raise Unauthorized("Authorization: this is not `Bearer` with the key of a caller; leave it out, or mend it")
+            raise Unauthorized(
+                "Authorization: must be `Bearer KEY` with the key of a caller in takt.toml, or be left out"
+            )
         return caller
 
     def _digest(self, key: bytes) -> bytes:

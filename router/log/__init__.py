@@ -3,7 +3,7 @@
 How to read this package:
 
     record.py    DecisionRecord, what one row holds
-    base.py      Log, the port: append (never waits), commit, get, stats; History: every record, newest first
+    base.py      Log, the port: append (never waits), commit, get, stats; History: every record, newest first; since
     backlog.py   pure: the bounded queue between the request path and the writer
     group.py     GroupLog, the port as one writer thread with group commit over a `Store`
     sqlite.py    SqliteStore, the only importer of sqlite3
@@ -17,7 +17,7 @@ How to read this package:
 
 from __future__ import annotations
 
-from router.log.base import History, Log, LogStats
+from router.log.base import History, Log, LogStats, since
 from router.log.errors import LogError, LogRefused, LogUnavailable
 from router.log.group import GroupLog, StoreFault
 from router.log.memory import MemoryLog
@@ -39,4 +39,5 @@ __all__ = [
     "MemoryLog",
     "SqliteStore",
     "StoreFault",
+    "since",
 ]

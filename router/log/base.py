@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from typing import Literal, Protocol
 
 import msgspec
@@ -57,6 +57,23 @@ class Log(Protocol):
 
     def stats(self) -> LogStats:
         """A snapshot; never waits."""
+
+
+_MANY = 1_000
+
+
+def since(records: Iterable[DecisionRecord], from_ns: int) -> Iterator[DecisionRecord]:
+    """Those of a time (UTC, ns since 1970) and later, of records that come last written first.
+
+    A clock that was set back puts older times before newer ones, so it takes many old records to end the search.
+    """
+    too_old = 0
+    for record in records:
+        if record.at_ns >= from_ns:
+            too_old = 0
+            yield record
+        elif (too_old := too_old + 1) == _MANY:
+            return
 
 
 class History(Protocol):

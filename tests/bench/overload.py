@@ -47,8 +47,9 @@ _PARTS: dict[str, Callable[[Bench], object]] = {
 }
 # Sizes of a run, and of one that only shows that everything works.
 _SIZES = {
-    "calibrate_s": (10.0, 3.0),  # of each step
+    "calibrate_s": (10.0, 2.0),  # of each step
     "calibrate_steps": (6, 3),
+    "warm_up_s": (3.0, 1.0),  # of a new server: its first seconds know only the lag of its start
     "seconds": (12.0, 2.0),  # of a load, at least
     "requests": (3_000, 150),
     "turn_s": (6.0, 1.5),
@@ -79,7 +80,7 @@ def main() -> None:
     """Calibrates, then measures part after part; a JSON for each."""
     arguments = report.parser(__doc__)
     arguments.add_argument("--only", nargs="+", choices=tuple(_PARTS), default=tuple(_PARTS))
-    arguments.add_argument("--quick", action="store_true", help="small sizes, to try it out")
+    arguments.add_argument("--quick", action="store_true", help="small sizes, to try it out: its verdicts mean nothing")
     arguments.add_argument("--lag-ms", type=float, default=1.0, help="p99 of the generator's lag beyond which a run is "
                            "invalid (default: 1)")  # fmt: skip
     for name, (usual, _) in _SIZES.items():

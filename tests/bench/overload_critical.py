@@ -58,7 +58,8 @@ def measure(bench: Bench) -> dict[str, object]:
     calm, rise, critical = (_CRITICAL + _SHEDDABLE), _CRITICAL + _GROWTH * _SHEDDABLE, _CRITICAL * units.c
     parts = [Part(name=name, rate=load * units.c, seconds=given.seconds, critical=critical)
              for name, load in (("before", calm), ("twelvefold", rise), ("after", calm))]  # fmt: skip
-    plan = Plan(parts=tuple(parts), budget_ms=units.budget_ms, seed=given.seed, lag_ms=given.lag_ms)
+    plan = Plan(parts=tuple(parts), budget_ms=units.budget_ms, seed=given.seed, lag_ms=given.lag_ms,
+                warm_up_s=given.warm_up_s)  # fmt: skip
     with TemporaryDirectory() as folder:
         turn = count()
 

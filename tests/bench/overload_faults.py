@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     Cause = Callable[[ServerProcess], AbstractAsyncContextManager[None]]
 
 _COLLECTORS = {"collector dead": dead_collector, "collector deaf": deaf_collector}
-_LOAD, _WARM_UP_S = 0.7, 1.0
+_LOAD = 0.7
 # As many as a load balancer would keep: a connection that is idle through the whole drain is closed, and what is sent
 # on it at that moment is lost.
 _DRAINED_CONNECTIONS = 16
@@ -130,11 +130,12 @@ def _one(
     trouble = _trouble(bench, cause, for_s)
     seen = _run("takt-faults", _plan(bench, fault), trouble, environment)
     fates = Fates.of(seen.whole)
-    start_ns, end_ns = _WARM_UP_S * S, seen.whole.record.phases[-1].end_ns
+    start_ns, end_ns = bench.given.warm_up_s * S, seen.whole.record.phases[-1].end_ns
     if seen.trouble_ns is not None:
         began_ns, ended_ns = seen.trouble_ns
     elif fault is not None:
-        began_ns, ended_ns = (getattr(seen.whole.record.faults[0], each) for each in ("begin_ns", "end_ns"))
+        # A block of the loop delays the answer to the request that sets it: it began when it was due.
+        began_ns, ended_ns = int(seen.whole.record.scenario.faults[0].at), seen.whole.record.faults[0].end_ns
     else:
         return _row(bench, name, seen, fates, (start_ns, end_ns), None)
     before = fates.between(round(start_ns), began_ns)
@@ -154,14 +155,14 @@ def _run(kind: str, plan: Plan, trouble: Trouble | None, environment: dict[str, 
 def _plan(bench: Bench, fault: dict[str, dict[str, object]] | None) -> Plan:
     units, given = bench.units, bench.given
     part = Part(name="steady", rate=_LOAD * units.c, seconds=given.before_s + given.fault_s + given.after_s)
-    faults = () if fault is None else (server_fault(_WARM_UP_S + given.before_s, given.fault_s, **fault),)
+    faults = () if fault is None else (server_fault(given.warm_up_s + given.before_s, given.fault_s, **fault),)
     return Plan(parts=(part,), budget_ms=units.budget_ms, seed=given.seed, lag_ms=given.lag_ms,
-                warm_up_s=_WARM_UP_S, faults=faults)  # fmt: skip
+                warm_up_s=given.warm_up_s, faults=faults)  # fmt: skip
 
 
 def _trouble(bench: Bench, cause: Cause | None, for_s: float | None) -> Trouble | None:
     given = bench.given
-    at_s, for_s = _WARM_UP_S + given.before_s, given.fault_s if for_s is None else for_s
+    at_s, for_s = given.warm_up_s + given.before_s, given.fault_s if for_s is None else for_s
     return None if cause is None else Trouble(at_s, for_s, cause)
 
 
@@ -191,7 +192,7 @@ def _drain(bench: Bench) -> Broken:
     sample, whole = seen.whole.sample, seen.whole
     reached = (sample["sent_ns"] != NEVER) & (sample["status"] != REFUSED)
     asked = msgspec.structs.replace(seen, whole=whole.where(reached))
-    before = Fates.of(whole).between(round(_WARM_UP_S * S), seen.trouble_ns[0])
+    before = Fates.of(whole).between(round(bench.given.warm_up_s * S), seen.trouble_ns[0])
     row = _row(
         bench, "SIGTERM, drain", asked, before, (seen.trouble_ns[0], float(whole.record.phases[-1].end_ns)), None
     )

@@ -36,7 +36,8 @@ def measure(bench: Bench) -> list[Loaded]:
         for load in _LOADS:
             # 3,000 requests, the least that can prove 99.9 % without a miss, or as many as time allows.
             seconds = min(max(given.seconds, given.requests / (load * units.c)), 4 * given.seconds)
-            seen = steady(process, load * units.c, seconds, units.budget_ms, seed=given.seed, lag_ms=given.lag_ms)
+            seen = steady(process, load * units.c, seconds, units.budget_ms, given, seed=given.seed,
+                          warm_up_s=given.warm_up_s)  # fmt: skip
             told = numbers(seen.measured, bench.qualities, valid=not seen.why_invalid)
             found.append(Loaded(load=load, numbers=told, wasted=seen.wasted_share))
             bench.pace(f"{load:g} C: {told.attainment:.2%}")

@@ -108,22 +108,32 @@ def _proven(met: np.ndarray) -> float:
     return 1 - highest_share(float((~met).mean()) * worth.n, worth.n, _CONFIDENCE)
 
 
-def steady(process: ServerProcess, rate: float, seconds: float, budget_ms: float, *, seed: int, lag_ms: float) -> Seen:
-    """One rate."""
+def steady(
+    process: ServerProcess,
+    rate: float,
+    seconds: float,
+    budget_ms: float,
+    given: Namespace,
+    *,
+    seed: int,
+    warm_up_s: float = 1.0,
+) -> Seen:
+    """One rate. Args: warm_up_s: the default is for a server that has been asked before."""
     part = Part(name="steady", rate=rate, seconds=seconds)
-    return run(process, Plan(parts=(part,), budget_ms=budget_ms, seed=seed, lag_ms=lag_ms))
+    plan = Plan(parts=(part,), budget_ms=budget_ms, seed=seed, lag_ms=given.lag_ms, warm_up_s=warm_up_s)
+    return run(process, plan)
 
 
 def calibrate(given: Namespace) -> Units:
     """A bisection of C; its precision is that of its last step, and of the machine's quiet."""
     with server("takt-b0") as process:
-        idle = steady(process, _IDLE_RATE, given.calibrate_s, 1e3, seed=given.seed, lag_ms=given.lag_ms)
+        idle = steady(process, _IDLE_RATE, given.calibrate_s, 1e3, given, seed=given.seed)
         e_ms = quantile_ns(idle.measured.latency_ns, 0.5) / MS
         low, high = _LOWEST / (e_ms / 1e3), _HIGHEST / (e_ms / 1e3)
         valid = not idle.why_invalid
         for step in range(given.calibrate_steps):
             rate = (low * high) ** 0.5
-            seen = steady(process, rate, given.calibrate_s, _TAIL * e_ms, seed=given.seed + step, lag_ms=given.lag_ms)
+            seen = steady(process, rate, given.calibrate_s, _TAIL * e_ms, given, seed=given.seed + step)
             held = float(seen.measured.met().mean())
             valid = valid and not seen.why_invalid
             print(f"  calibration: {rate:.0f}/s, {held:.2%} within {_TAIL:g} E", flush=True)

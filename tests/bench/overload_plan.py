@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     budget_ms: float
     seed: int
     lag_ms: float
-    warm_up_s: float = 1.0
+    warm_up_s: float
     faults: tuple[FaultSpec, ...] = ()
     connections: int = CONNECTIONS
 

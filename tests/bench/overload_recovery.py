@@ -46,19 +46,21 @@ class Spike(msgspec.Struct, frozen=True, kw_only=True):
 def measure(bench: Bench) -> list[Spike]:
     """A new server for each spike."""
     units, given = bench.units, bench.given
-    calm, found = _LOAD * units.c, []
-    parts = [(calm, given.before_s + 1), (_SPIKE * calm, given.spike_s), (calm, given.after_s + _LAST_S)]
+    calm, warm_up_ns, found = _LOAD * units.c, round(given.warm_up_s * S), []
+    parts = [(calm, given.warm_up_s + given.before_s), (_SPIKE * calm, given.spike_s), (calm, given.after_s + _LAST_S)]
     for kind, is_ours in _KINDS.items():
         for at in range(given.spikes if is_ours else 1):
             for _ in range(_TRIES):
                 with server(kind, timeout_ms=units.budget_ms, expected_ms=units.e_ms) as process:
                     clients = Impatient(process.url, units.budget_ms, given.seed + at)
                     marks = uvloop.run(clients.run(parts))
-                lag_ms = max(clients.lag_p99_ms(marks[0] + S, marks[1]), clients.lag_p99_ms(marks[2] + S, marks[3]))
+                lag_ms = max(
+                    clients.lag_p99_ms(marks[0] + warm_up_ns, marks[1]), clients.lag_p99_ms(marks[2] + S, marks[3])
+                )
                 if lag_ms <= given.lag_ms:
                     break
             fates = clients.fates()
-            before = fates.between(marks[0] + S, marks[1])  # the first second warms up
+            before = fates.between(marks[0] + warm_up_ns, marks[1])
             during, last = fates.between(marks[1], marks[2]), fates.between(marks[3] - int(_LAST_S * S), marks[3])
             more = sum(each.number > 0 and marks[1] <= each.due_ns < marks[2] for each in clients.attempts)
             spike = Spike(

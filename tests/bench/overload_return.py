@@ -14,6 +14,7 @@ _LARGE = RUNGS.index("large")
 _WINDOW_NS, _STEP_NS = S, S // 20
 # Of a window: in time, and by `large`, of what it was before.
 _ATTAINED, _BACK = 0.999, 0.9
+_WELL = 0.99  # less in time before a disturbance is nothing to come back to
 
 
 class Fates(NamedTuple):
@@ -45,8 +46,11 @@ def back_s(fates: Fates, before: Fates, from_ns: int) -> float:
     """Seconds from `from_ns` to the first sliding window of a second that is as good as before; `inf`: there is none.
 
     As good: 99.9 % of its requests in time, or what they were before if that was less, and nine tenths of the share of
-    `large` that there was. Time counts to where the window begins: from there on a client finds what he found before.
+    `large` that there was; NaN: before it was not well. Time counts to where the window begins: from there on a client
+    finds what he found before.
     """
+    if not (before.attainment >= _WELL and before.large > 0):
+        return float("nan")
     attained = min(_ATTAINED, before.attainment)
     end_ns = int(fates.due_ns[-1]) - _WINDOW_NS
     for at_ns in range(from_ns, end_ns + 1, _STEP_NS):

@@ -67,7 +67,7 @@ def measure(bench: Bench) -> dict[str, object]:
 
         def turn(kind: str, load: float, seed: int) -> None:
             rate, budget_ms = load * units.c, units.budget_ms
-            seen = steady(servers[kind], rate, given.turn_s, budget_ms, seed=seed, lag_ms=given.lag_ms)
+            seen = steady(servers[kind], rate, given.turn_s, budget_ms, given, seed=seed)
             told = numbers(seen.measured, bench.qualities, valid=not seen.why_invalid)
             turns.append(Turn(kind=kind, load=load, seed=seed, numbers=told, wasted=seen.wasted_share))
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 
 from budgets.clock import SystemClock
-from router.log import GroupLog, History, Log, LogRefused, MemoryLog, SqliteStore, sqlite
+from router.log import GroupLog, History, Log, LogRefused, MemoryLog, SqliteStore, base, since, sqlite
 from tests.log_records import FULL, name, record, settings
 
 Scenario = Callable[[Log, History], Awaitable[None]]
@@ -85,6 +85,13 @@ def test_reading_may_end_early_and_begin_again(run: Run) -> None:
             assert [each.decision_id for each in islice(history.newest(), 2)] == [name(19), name(18)]
 
     run(scenario)
+
+
+def test_a_search_ends_after_many_old_records_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the clock was set back by more than a record or two."""
+    monkeypatch.setattr(base, "_MANY", 3)
+    times_ns = [9, 8, 1, 1, 7, 1, 2, 3, 9]
+    assert [each.at_ns for each in since((record(0, at_ns=at_ns) for at_ns in times_ns), 7)] == [9, 8, 7]
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -61,15 +61,12 @@ class Scene:
         self.landed: Counter[str] = Counter()
         self.runner = Runner[str, str, str](self.executor, self.clock, self)
         self.durations_ms, self.batches, self.calls = durations_ms, list[Batch](), list[list[str]]()
-        self.granted_ns = self.refunded_ns = self.ran = self.ends = 0
+        self.granted_ns = self.refunded_ns = self.ran = 0
 
     def waited(self, waited_ns: int, usable_ns: int, *, ran: bool, now_ns: int) -> None:
         assert waited_ns >= 0
         assert not ran or waited_ns <= usable_ns, "no start after the latest"
         self.ran += ran
-
-    def ended(self, now_ns: int) -> None:
-        self.ends += 1
 
     def refund(self, cost_ns: int) -> None:
         self.refunded_ns += cost_ns
@@ -101,7 +98,8 @@ class Scene:
         if permit is None:
             return
         self.granted_ns += COST_NS
-        choice, ask = Choice(self.rung, permit, commit_ns, P99_NS, 0), Ask(caller.rank, 20, commit_ns, lambda _: True)
+        choice = Choice(self.rung, permit, commit_ns, P99_NS, 0, COST_NS)
+        ask = Ask(caller.rank, 20, commit_ns, lambda _: True)
         found = await self.runner.run(caller.key, choice, ask, caller.key, self._land)
         assert self.clock.now_ns() <= max(commit_ns, now_ns) + jitter_ns
         assert len(self.executor) <= self.executor._line.max_jobs
@@ -116,7 +114,7 @@ class Scene:
 
     def check_books(self, callers: int) -> None:
         texts = sum(len(call) for call in self.calls)
-        assert len(self.batches) == len(self.calls) == self.ends
+        assert len(self.batches) == len(self.calls)
         assert texts == self.ran <= callers
         assert self.landed.total() <= texts
         assert self.granted_ns - self.refunded_ns == sum(map(paid_ns, self.batches)), "what ran is paid for, once"

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 # After the last fault the requests go on, evenly spaced, for long enough to see the top rung come back.
 RECOVERY_NS, PROBE_EVERY_NS, PROBE_MS = 6 * S, 100 * MS, 100.0
 LARGE_FAULTS = ("slow", "very slow", "stall", "error", "nan", "flaky")
-_OTHER_FAULTS = (
-    "small error", "small slow", "executor blocked", "disconnects", "swap", "clock forward", "clock back",
-    "loop blocked",
-)  # fmt: skip
+_OTHER_FAULTS = ("small error", "small slow", "executor blocked", "disconnects", "swap", "clock forward", "clock back")
+_LOOP_FAULTS = ("loop blocked", "loop busy")
 _CLASSES = tuple(Criticality)
 # Shares of the four classes: the usual, all alike, mostly who may be shed, all critical (the default of the wire).
 _MIXES = ((1, 5, 2, 2), (1, 1, 1, 1), (1, 2, 1, 16), (0, 1, 0, 0))
@@ -74,7 +72,7 @@ def plan(seed: int, *, responsive: bool) -> Plan:
     """The plan of a seed. `responsive`: nothing keeps the event loop busy, so that no answer may be late."""
     rng = Random(seed)
     mended_ns = rng.randrange(1 * S, 3 * S)
-    kinds = LARGE_FAULTS + (_OTHER_FAULTS[:-1] if responsive else _OTHER_FAULTS)
+    kinds = LARGE_FAULTS + _OTHER_FAULTS + (() if responsive else _LOOP_FAULTS)
     faults = tuple(_fault(rng, rng.choice(kinds), mended_ns) for _ in range(rng.choice((0, 1, 1, 2, 3))))
     alone_ns = rng.randrange(3 * MS, 20 * MS)
     fixed_ns = rng.choice((0, 0, alone_ns // 2, alone_ns * 9 // 10))

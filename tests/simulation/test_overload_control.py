@@ -75,7 +75,6 @@ class Executor:
             if now_ns >= START_NS + seconds * S:
                 return self
             if now_ns == self.free_ns:
-                self.control.ended(now_ns)
                 self.free_ns = None
             elif now_ns == tick_ns:
                 self.control.lagged(0, now_ns)

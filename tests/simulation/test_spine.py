@@ -1,6 +1,7 @@
 """Whole spines in virtual time: every seed is another server, another load, other faults, and the invariants hold.
 
-`TAKT_SEEDS=500` plays 500 seeds, `TAKT_SEED=17` only that one. The names I1 to I15 are those of docs/architecture.md.
+`TAKT_SEEDS=500` plays 500 seeds, `TAKT_SEED=17` only that one. I1 to I15 are the invariants
+of docs/checking-histories.md, and those that only a simulation can see.
 """
 
 from __future__ import annotations

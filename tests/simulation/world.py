@@ -15,13 +15,14 @@ from router.errors import NotAdmitted
 from router.policy import point
 from tests.simulation.watch import NEVER_NS, VISIT, KeepingLog, Visit, WatchedControl, WatchedLoop, WatchedRunner
 from tests.spine import Spine, build_rungs, build_spine
-from tests.virtual import S
+from tests.virtual import MS, S
 
 if TYPE_CHECKING:
     from budgets.job import Batch
     from tests.simulation.plan import Arrival, Fault, Plan
 
 _HOUR_NS = 3_600 * S
+_PIECE_NS = 30 * MS
 
 
 class World:
@@ -111,6 +112,8 @@ class World:
         match fault.kind:
             case "loop blocked":
                 self.loop.spend(fault.end_ns - fault.start_ns)
+            case "loop busy":
+                self._keep_busy(fault.end_ns)
             case "executor blocked":
                 self._block_executor(fault.end_ns - fault.start_ns)
             case "clock forward":
@@ -119,6 +122,12 @@ class World:
                 self.loop.clock.step_wall(-_HOUR_NS)
             case "swap":
                 self._swap()
+
+    def _keep_busy(self, until_ns: int) -> None:
+        """Something else computes on the loop, in long pieces: everything runs late, and the ticks say so."""
+        if self.loop.clock.now_ns() < until_ns:
+            self.loop.spend(_PIECE_NS)
+            self.loop.call_later(1e-3, self._keep_busy, until_ns)
 
     def _break(self) -> None:
         """What is broken now, as the models see it."""

@@ -63,6 +63,16 @@ def test_a_refund_is_drawn_again_but_fills_no_more_than_there_was() -> None:
     assert allowance.share == 1.0
 
 
+def test_what_is_taken_without_leave_is_owed_for_a_full_bucket_at_most() -> None:
+    allowance = Allowance(1.0)
+    for _ in range(9):
+        allowance.take(S)
+    assert (allowance.share, allowance.drawn_ns) == (0.0, 9 * S)
+    assert not allowance.draw(CRITICAL_PLUS, MS, 1, START_NS)
+    assert not allowance.draw(CRITICAL_PLUS, MS, 1, START_NS + S)
+    assert allowance.draw(CRITICAL_PLUS, MS, 1, START_NS + S + 1_000)
+
+
 def test_a_clock_that_was_read_earlier_refills_nothing_twice() -> None:
     allowance = Allowance(1.0)
     spent_by(allowance, CRITICAL_PLUS, 100 * MS, START_NS)

@@ -360,6 +360,17 @@ def test_of_a_full_line_only_a_less_critical_one_gives_way(
     assert line.join(job_of(work, rank=newcomer), 0) == (evicted is not None)
 
 
+def test_of_a_full_line_one_whose_client_has_gone_gives_way_to_anybody() -> None:
+    work = work_of(linear())
+    line, jobs = Line(3, BLOCK_NS), [job_of(work) for _ in range(3)]
+    for job in jobs:
+        assert line.join(job, 0)
+    jobs[1].cancelled = True
+    assert line.give_way(SHEDDABLE) is jobs[1]
+    assert line.join(job_of(work, rank=SHEDDABLE), 0)
+    assert line.give_way(SHEDDABLE) is None
+
+
 def test_who_runs_gives_way_to_nobody() -> None:
     work = work_of(linear())
     line, job = Line(1, BLOCK_NS), job_of(work, rank=SHEDDABLE)

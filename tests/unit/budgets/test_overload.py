@@ -49,7 +49,7 @@ class Server:
 def test_in_peace_everybody_gets_everything() -> None:
     server = Server()
     assert {verdict for _ in range(30) for verdict in server.window(waits_ms=1, cost_ms=1)} == {Verdict.ADMIT}
-    assert (server.control.shed_share, server.control.reject_pressure, server.control.off) == (0.0, 0.0, ())
+    assert (server.control.shed_share, server.control.reject_pressure, server.control.brownout_step) == (0.0, 0.0, 0)
 
 
 def test_waits_take_the_executor_from_the_least_critical_and_nothing_else() -> None:
@@ -186,11 +186,11 @@ def test_none_is_rejected_where_none_may_be() -> None:
 def test_luxuries_go_first_and_come_back_last() -> None:
     server = Server()
     server.lag(10, lag_ms=7)
-    assert list(server.control.off) == ["cache-writes", "span-export", "late-lines"]
+    assert server.control.brownout_step == 3
     assert not server.control.keeps(Luxury.CACHE_WRITES)
     assert server.control.reject_pressure == 0.0, "more than a tenth of the budget, but less than a fifth"
     server.lag(11, lag_ms=0)
-    assert list(server.control.off) == ["cache-writes", "span-export"]
+    assert server.control.brownout_step == 2
     assert server.control.keeps(Luxury.LATE_LINES)
 
 
@@ -216,6 +216,19 @@ def test_the_time_of_a_job_that_was_never_started_is_given_back() -> None:
     control.refund(400 * MS)
     assert before == pytest.approx(0.6)
     assert control.allowance_share == 1.0
+
+
+@pytest.mark.parametrize("mode", ["dark", "off"])
+def test_where_nothing_is_enforced_what_is_given_back_was_taken_before(mode: str) -> None:
+    control = Server(OverloadSettings(mode=mode)).control  # type: ignore[arg-type]
+    for _ in range(5):
+        control.admits_run(CRITICAL, 100 * MS, 2, START_NS)
+    before = control.allowance_share
+    for _ in range(3):
+        control.admits_run(SHEDDABLE, 100 * MS, 1_000, START_NS)  # it joins all the same
+        control.refund(100 * MS)
+    assert control.allowance_share == pytest.approx(before)
+    assert before == pytest.approx(0.5 if mode == "dark" else 1.0)
 
 
 def test_a_job_without_a_budget_waited_too_long() -> None:

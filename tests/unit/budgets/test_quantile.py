@@ -78,3 +78,15 @@ def test_it_starts_from_another_and_fades_towards_the_start() -> None:
     assert tail.quantiles[0] == pytest.approx(2**0.5)
     tail.fade(0.0)
     assert tail.tracked == START
+
+
+def test_no_quantile_stays_far_above_all_that_was_seen() -> None:
+    """By its own steps the .99 quantile would need thousands of ratios to come down."""
+    rng = Random(3)
+    tail = Tail(START)
+    for _ in range(1_000):
+        tail.learn(rng.lognormvariate(0, 1))
+    assert tail.quantiles[2] > 4
+    for _ in range(1_200):
+        tail.learn(1.0)
+    assert tail.quantiles[2] <= 1.1

@@ -22,7 +22,11 @@ Rungs = tuple[Rung[Any, Any], ...]
 class FakeLine:
     waits_ns: int = 0
     runs_over_ns: int = 0
+    is_idle: bool = False
     asked: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def ahead(self, rank: int) -> int:
+        return 0 if self.is_idle else 1
 
     def wait_ns(self, rank: int, latest_start_ns: int, now_ns: int) -> int:
         self.asked.append((rank, latest_start_ns, now_ns))
@@ -140,6 +144,31 @@ def test_an_explorer_tries_what_seems_too_slow() -> None:
     choice, _ = pick(ladder(), FakeLine(0, 30 * MS), 50 * MS, rank=SHEDDABLE, is_explorer=True)
     assert choice is not None
     assert choice.rung.name == "small", "nor one that hangs"
+
+
+def test_an_executor_that_nobody_else_wants_is_tried_on_a_thin_margin() -> None:
+    """By anybody: what stands in still fits when the wait ends."""
+    choice, _ = pick(ladder(), FakeLine(is_idle=True), 18 * MS)
+    assert choice is not None
+    assert (choice.rung.name, choice.cost_ns) == ("large", 15 * MS)
+    choice, _ = pick(ladder(), FakeLine(is_idle=True), 18 * MS - 1)
+    assert choice is not None
+    assert choice.rung.name == "small"
+    choice, _ = pick(ladder(), FakeLine(), 18 * MS)
+    assert choice is not None
+    assert choice.rung.name == "small", "with somebody ahead it is a risk for those behind"
+
+
+def test_who_may_not_queue_at_all_asks_nothing_of_the_line() -> None:
+    """Under pressure that is most requests."""
+    for commit_ns, why in ((50 * MS, Degraded.OVERLOAD), (20 * MS, Degraded.BUDGET)):
+        line, skips = FakeLine(waits_ns=5 * MS), list[Skip]()
+        ask = Ask(SHEDDABLE, 20, commit_ns, None)
+        choice = choose(ladder(), skips, line, ask, now_ns=0, hop_ns=HOP_NS)
+        assert choice is not None
+        assert choice.rung.name == "small"
+        assert [skip.why for skip in skips] == [why]
+        assert line.asked == []
 
 
 def test_an_explorer_never_needs_more_than_others() -> None:

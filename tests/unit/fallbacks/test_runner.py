@@ -208,6 +208,18 @@ def test_who_is_left_alone_with_a_run_takes_it_to_his_own_place() -> None:
     play(scenario)
 
 
+def test_who_stays_with_a_run_when_a_more_critical_one_leaves_takes_it_back_to_his_place() -> None:
+    async def scenario(stage: Stage) -> None:
+        tasks = [await busy(stage), stage.start("same", 400, rank=SHEDDABLE), stage.start("other", 500)]
+        gone = stage.start("same", 300, rank=CRITICAL_PLUS)
+        await asyncio.sleep(0.001)
+        await leave(gone)
+        await asyncio.gather(*tasks)
+        assert stage.calls == [["blocker"], ["other"], ["same"]]
+
+    play(scenario)
+
+
 # Clients that leave, and runs that end unstarted.
 
 

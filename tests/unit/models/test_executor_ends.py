@@ -115,6 +115,24 @@ def test_close_waits_no_longer_than_it_is_told() -> None:
     asyncio.run(main())
 
 
+def test_a_bug_in_the_line_is_told_and_not_taken_for_a_loop_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda hook: told.append(hook.exc_value))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async def main() -> None:
+        executor = open_executor()
+        monkeypatch.setattr(line.Line, "take", fail)
+        executor.submit(job_of(one(object)))
+        executor._thread.join(PATIENCE_S)
+        assert not executor.is_alive
+
+    asyncio.run(main())
+    assert [str(error) for error in told] == ["a bug"]
+
+
 def test_a_loop_that_is_gone_ends_the_thread() -> None:
     gate = Gate()
 

@@ -156,6 +156,13 @@ def test_what_is_wrong_with_a_log_is_told_apart_from_what_may_pass() -> None:
     assert exit_code(KeyError()) is None
 
 
+def test_a_second_load_test_in_one_process_runs_as_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (takt(capsys, "loadtest", "run", "no-such-scenario") for _ in range(2))
+    assert first.code == 2
+    assert "no-such-scenario" in first.err
+    assert second == first
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from router.cli import main; main(['--help']);"

@@ -11,7 +11,7 @@ import pytest
 
 from budgets.clock import SystemClock
 from router.commands import audit
-from router.log import DecisionRecord, LogSettings, SqliteStore
+from router.log import DecisionRecord, LogSettings, SqliteStore, base
 from tests.audit_records import decision, facts, large, without_large
 from tests.cli_runs import takt
 
@@ -138,7 +138,7 @@ def test_only_the_newest(write: Write, capsys: pytest.CaptureFixture[str]) -> No
 def test_a_clock_that_was_set_back_hides_nothing(
     write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit, "_PAGE", 3)
+    monkeypatch.setattr(base, "_MANY", 3)
     write(*[large()] * 4, ago_s=10)
     write(*[large()] * 2, ago_s=4_000)
     assert json.loads(takt(capsys, "audit", "--json", "--since", "1m").out)["decisions"] == 4

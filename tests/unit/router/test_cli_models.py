@@ -17,6 +17,7 @@ from models.spec import read_manifest, write_manifest
 from router.cli import main
 from router.commands import explain, train
 from router.log import DecisionRecord, Match
+from tests.audit_records import without_large
 from tests.cli_runs import edit, takt
 from tests.encoders import write_encoder
 
@@ -297,6 +298,15 @@ def test_a_decision_can_be_explained_afterwards(capsys: pytest.CaptureFixture[st
     assert TEXT in told.out
     assert "the small model" in told.out
     assert "infer" in told.out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "dark", "says"),
+    [("floor", False, "was withheld: see pressure"), ("floor", True, "ahead of it"), ("inline", False, "ahead of it")],
+)
+def test_what_the_overload_control_withheld_did_not_queue(verdict: str, dark: bool, says: str) -> None:
+    told = dict(explain._facts(without_large("overload", verdict=verdict, dark=dark)))
+    assert told["not large"].endswith(f"{says} [overload]")
 
 
 @pytest.mark.usefixtures("project")

@@ -74,6 +74,15 @@ def test_a_callers_key_may_come_from_the_environment_and_look_like_a_number(tmp_
     assert (shop.key, shop.most_critical.value) == ("1234567890123456", "critical")
 
 
+def test_an_override_replaces_the_key_of_a_caller_whose_name_has_capitals(tmp_path: Path) -> None:
+    """A second caller beside it would leave the old key valid."""
+    text = f'[callers.Shop]\nkey = "{KEY}"\nmost_critical = "sheddable"\n'
+    found = callers(tmp_path, text, TAKT__CALLERS__SHOP__KEY=f"{KEY}-new").callers
+    assert {name: (each.key, each.most_critical.value) for name, each in found.items()} == {
+        "Shop": (f"{KEY}-new", "sheddable")
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

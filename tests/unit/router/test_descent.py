@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from budgets.batch_cost import Sample
-from budgets.criticality import cohort
+from budgets.criticality import CLASSES, COHORTS, SHEDDABLE, SHEDDABLE_PLUS, cohort
 from budgets.overload import OverloadSettings
 from budgets.shedding import Verdict
 from models.classifier import Prediction
 from models.errors import BadOutput
 from router.domain.interaction import Criticality
+from router.errors import NotAdmitted
 from router.policy.point import Plan
 from tests.jobs import LinearCost
 from tests.spine import SURE, Answer, Spine, play, refused, served
@@ -148,6 +149,33 @@ def test_who_is_not_let_into_the_line_has_the_rung_inline(
     play(scenario, overload=OverloadSettings(mode=mode, explore_share=0))  # type: ignore[arg-type]
 
 
+# Before a request is decoded.
+
+
+def test_who_is_turned_away_unread_is_counted_in_all_cohorts_of_his_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the next window would take the flood for one cohort's, and let all the others in."""
+
+    async def scenario(spine: Spine) -> None:
+        asked = judge(spine, monkeypatch, Verdict.REJECT)
+        monkeypatch.setattr(spine.control, "shuts_out", lambda rank, _: rank == SHEDDABLE)
+        for _ in range(2 * COHORTS):
+            with pytest.raises(NotAdmitted):
+                spine.pipeline.screen(SHEDDABLE, None)
+        spine.pipeline.screen(SHEDDABLE_PLUS, None)
+        assert Counter(asked) == dict.fromkeys(range(SHEDDABLE * COHORTS, CLASSES * COHORTS), 2)
+
+    play(scenario)
+
+
+def test_who_has_no_time_left_is_turned_away_unread() -> None:
+    async def scenario(spine: Spine) -> None:
+        with pytest.raises(NotAdmitted, match="run out"):
+            spine.pipeline.screen(None, 0)
+        spine.pipeline.screen(None, 1)
+
+    play(scenario)
+
+
 # Levels.
 
 
@@ -205,11 +233,12 @@ def test_the_more_critical_go_first() -> None:
 
 
 @pytest.mark.parametrize(("share", "rungs"), [(0.0, {"small"}), (1.0, {"large"})])
-def test_only_the_less_critical_explore(share: float, rungs: set[str]) -> None:
+def test_only_the_less_critical_explore(share: float, rungs: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The rung was slow, and nothing shows that it is quick again."""
 
     async def scenario(spine: Spine) -> None:
         spine.rungs[0].cost = LinearCost(0, 8 * MS, factors=(1.0, 3.0, 3.5, 4.0))
+        monkeypatch.setattr(spine.executor, "ahead", lambda _: 1)  # an idle one would be tried by anybody
         for each in (Criticality.CRITICAL_PLUS, Criticality.CRITICAL):
             assert (await spine.ask(each.value, 25, criticality=each)).decision.rung == "small"
         found = set()

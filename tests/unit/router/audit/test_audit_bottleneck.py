@@ -59,8 +59,28 @@ def test_a_late_event_loop_is_not_called_a_small_budget() -> None:
     usual = [large(number, took_ms=10, run=facts(commit_ms=30.0)) for number in range(10)]
     found = bottleneck(*usual, without_large("budget", total_ms=50.0))
     assert found.cause == "loop"
-    assert "keeps 20.0 ms (p50) free for its lateness" in found.sentence
+    assert "of budgets 20.0 ms (p50) are kept free for the way out" in found.sentence
     assert found.sentence.endswith("or another process had its core.")
+
+
+def test_a_budget_that_an_idle_server_could_have_met_is_not_called_small() -> None:
+    """40 ms are kept back: 30 ms are too little now, and enough for the 12 and 4 of an idle server; 8 are not."""
+    usual = [large(number, took_ms=10, run=facts(commit_ms=10.0)) for number in range(10)]
+    short = [without_large("budget", number, total_ms=30.5) for number in range(2)]
+    assert bottleneck(*usual, *short, without_large("budget", total_ms=8.5)).cause == "loop"
+    tiny = [without_large("budget", number, total_ms=8.5) for number in range(3)]
+    found = bottleneck(*usual, *short, *tiny)
+    assert found.cause == "budget"
+    assert found.sentence.startswith("The budgets: 3 of the 5")
+    assert found.sentence.endswith("half of them had 8.0 ms or less for `large`, which needs 16.0 ms.")
+
+
+def test_who_was_kept_from_models_to_relieve_the_loop_did_not_queue() -> None:
+    relieved = [without_large("overload", number, verdict="floor", rung="rules") for number in range(3)]
+    found = bottleneck(large(), *relieved, without_large("overload"))
+    assert found.cause == "loop"
+    assert "kept 3 from every model" in found.sentence
+    assert found.evidence["relieved_total"] == 3
 
 
 def test_small_budgets() -> None:
@@ -73,6 +93,7 @@ def test_small_budgets() -> None:
 def test_small_budgets_for_a_rung_that_never_ran() -> None:
     found = bottleneck(without_large("budget", total_ms=8.5))
     assert found.cause == "budget"
+    assert found.sentence.startswith("The budgets, or the run time of `large`, which never ran in these records: 1 of")
     assert found.sentence.endswith("half of them had 8.0 ms or less for `large`.")
 
 

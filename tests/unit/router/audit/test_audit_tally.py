@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.audit_records import START_NS, S, audited, decision, facts, large, tally_of
+from router.audit import run
+from tests.audit_records import START_NS, S, audited, decision, facts, large, tally_of, without_large
 
 if TYPE_CHECKING:
     from router.audit.finding import GroupAudit
@@ -25,12 +26,12 @@ def records(draw: st.DrawFn) -> DecisionRecord:
     """Any record whose stages sum to its elapsed time."""
     stages_ms = draw(st.dictionaries(st.sampled_from(_STAGES), MS, min_size=1))
     rung = draw(st.sampled_from(("guard", "large", "small", "cache", "default")))
-    run = None
+    ran = None
     if draw(st.booleans()):
         start_ms = draw(st.one_of(st.none(), MS))
         took_ms = draw(st.one_of(st.none(), MS))
         end_ms = None if start_ms is None or took_ms is None else start_ms + took_ms
-        run = facts(start_ms=start_ms, end_ms=end_ms, texts=draw(st.integers(0, 4)))
+        ran = facts(start_ms=start_ms, end_ms=end_ms, texts=draw(st.integers(0, 4)))
     why = draw(st.sampled_from(("none", "none", "budget", "overload", "breaker", "error", "cold")))
     return decision(
         draw(st.integers(0, 99)),
@@ -46,7 +47,7 @@ def records(draw: st.DrawFn) -> DecisionRecord:
         total_ms=draw(st.sampled_from((5.0, 20.0, 50.0))),
         elapsed_ms=sum(stages_ms.values()),
         stages_ms=stages_ms,
-        run=run,
+        run=ran,
     )
 
 
@@ -122,7 +123,7 @@ def test_runs_and_what_was_foreseen_of_them() -> None:
         large(5, elapsed_ms=5.0, run=facts(end_ms=None)),  # still ran, after 4.5 ms: nobody knows
     ]
     (found,) = audited(log).predictions
-    assert (found.runs, found.started, found.judged) == (5, 4, 3)
+    assert (found.queued, found.started, found.judged) == (5, 4, 3)
     assert found.covered_share == pytest.approx(1 / 3)
     assert found.run_p99_ms == pytest.approx(13, rel=0.01)
     assert found.texts_mean == 1
@@ -130,16 +131,50 @@ def test_runs_and_what_was_foreseen_of_them() -> None:
 
 
 def test_the_executor_is_shared_by_the_texts_of_a_batch() -> None:
-    batch = [large(number, took_ms=40.0, run=facts(texts=4, end_ms=40.5)) for number in range(4)]
-    load = audited(batch).load
-    assert load is not None
-    assert load.executor_share == pytest.approx(0.04)
+    """Members came one after the other, so that each has its own time of the one start."""
+    batch = [
+        large(
+            number,
+            took_ms=40.0,
+            began_ns=1_000_000 * number,
+            run=facts(texts=4, start_ms=5.0 - number, end_ms=45.0 - number),
+        )
+        for number in range(4)
+    ]
+    audit = audited(batch)
+    assert audit.load is not None
+    assert audit.load.executor_share == pytest.approx(0.04)
+    (found,) = audit.predictions
+    assert (found.queued, found.started, found.judged, found.texts_mean) == (4, 4, 1, 4)
+    assert found.predicted_p50_ms is None
 
 
-def test_records_without_facts_of_runs_tell_of_the_executor_too() -> None:
-    tally = tally_of([large(took_ms=20.0, run=None), decision(stages_ms={"infer": 4.0}, elapsed_ms=4.0)])
-    assert tally.windows.executor_share() == pytest.approx(0.02)
-    assert tally.windows.loop_share() == pytest.approx(0.005)  # `small` runs on the loop
+def test_requests_that_share_a_run_count_its_time_once() -> None:
+    """Equal texts: the run is for one, and the first to give up does not see its end."""
+    gave_up = without_large("budget", run=facts(end_ms=None), elapsed_ms=20.0)  # late by its 12 predicted: judged
+    shared = [gave_up, *[large(took_ms=40.0, run=facts(end_ms=40.5))] * 3]
+    for log in (shared, shared[::-1]):
+        audit = audited(log)
+        assert audit.load is not None
+        assert audit.load.executor_share == pytest.approx(0.04)
+        (found,) = audit.predictions
+        assert (found.queued, found.judged, found.covered_share, found.texts_mean) == (4, 1, 0, 1)
+
+
+def test_runs_are_told_apart_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_MOST_RUNS", 3)
+    tally = tally_of([large(number // 2) for number in range(20)])
+    assert tally.models["large"].ended == 10
+    assert len(tally._runs._told) == 3
+
+
+def test_what_a_rung_took_inline_is_not_mixed_with_a_run_before_it() -> None:
+    stages_ms = {"queue": 5.0, "infer": 30.1}  # 30 of `large`, which was given up, and 0.1 of `small`
+    given_up = without_large("budget", 1, run=facts(end_ms=None), stages_ms=stages_ms, elapsed_ms=35.1)
+    never = without_large("overload", 2, run=facts(start_ms=None, end_ms=None, texts=0))
+    tally = tally_of([given_up, never])
+    assert tally.models["small"].run.n == 1
+    assert tally.models["small"].run.quantile(1) == 100
 
 
 def test_the_worst_moment_and_the_span() -> None:

@@ -120,3 +120,15 @@ def test_the_most_helpful_comes_first() -> None:
     records = [large(), *[without_large("budget", number, total_ms=8.5) for number in range(5)]]
     helped = [each.helped_total for each in audited(records).what_ifs]
     assert helped == sorted(helped, reverse=True)
+
+
+def test_an_event_loop_on_its_own_core_relieves_nobody() -> None:
+    relieved = [without_large("overload", number, verdict="floor", rung="rules") for number in range(3)]
+    found = what_if("event loop alone", [large(), *relieved])
+    assert (found.helped_total, found.evidence["relieved_total"]) == (3, 3)
+
+
+def test_no_cost_is_low_enough_where_more_is_kept_back_than_budgets_hold() -> None:
+    records = [large(), *[without_large("budget", number, total_ms=3.5) for number in range(5)]]
+    records.append(decision(stages_ms={"infer": 0.1}, elapsed_ms=0.1))
+    assert "; even at no cost it would not have fitted nine of ten budgets" in what_if("smaller rung", records).sentence

@@ -11,7 +11,12 @@ import pytest
 from budgets.clock import SystemClock
 from loadtest.run import FaultRecord, open_run, save
 from loadtest.sample import SAID
-from router.log import DecisionRecord, LogSettings, SqliteStore
+from router.commands.check_history import _granted_rank
+from router.config import Settings
+from router.domain.interaction import Criticality
+from router.http.callers import CallerSettings
+from router.http.settings import ServerSettings
+from router.log import DecisionRecord, LogSettings, SqliteStore, base
 from tests.cli_runs import takt
 from tests.fabricated import MS, fabricate
 from tests.http_project import write_project
@@ -166,3 +171,22 @@ def test_the_log_of_another_server(made: Made, capsys: pytest.CaptureFixture[str
 def test_no_run_and_no_log(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(capsys, made)[0] == 2
     assert takt(capsys, "check-history", tmp_path / "none", "-c", made.folder / "takt.toml").code == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "rank"),
+    [({}, 2), ({"authorization": f"Bearer {'k' * 16}"}, 1), ({"Authorization": "Bearer of-nobody"}, 0)],
+)
+def test_who_was_refused_counts_as_critical_as_he_may_be(headers: dict[str, str], rank: int) -> None:
+    caller = CallerSettings(key="k" * 16, most_critical=Criticality.CRITICAL)
+    server = ServerSettings(most_critical=Criticality.SHEDDABLE_PLUS)
+    assert _granted_rank(Settings(server=server, callers={"shop": caller}), headers) == rank
+
+
+def test_a_clock_that_was_set_back_hides_no_record(
+    made: Made, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_MANY", 3)
+    long_ago = [made.decided(row, at_ns=1, decision_id=str(row), interaction_id=f"other-{row}") for row in (7, 8)]
+    made.write([*made.records, *long_ago])
+    assert check(capsys, made)[0] == 0

@@ -160,6 +160,7 @@ def test_a_critical_one_rejected_between_two_sheddable_ones() -> None:
     made = entry(0, 0.0, rank=3, run=facts()), entry(2, 80.0, rank=2, run=facts())
     lines = [line(0, 0.0, of=made[0]), refused(1, 40.0, "rejected-overload"), line(2, 80.0, of=made[1])]
     assert broken(report(lines, made)) == {"I5": 1}
+    assert broken(report(lines, made, most_critical=2)) == {}  # it asked for more than it was granted
     lines[1] = refused(1, 40.0, "rejected-overload", rank=2)
     assert broken(report(lines, made)) == {}
 

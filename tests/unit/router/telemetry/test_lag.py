@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVarTuple
 
+import pytest
+
 from budgets.clock import ManualClock
 from budgets.histogram import Histogram
 from router.telemetry.lag import LagEstimate, LagMonitor
@@ -48,19 +50,21 @@ def test_before_the_first_tick_and_after_a_pause_nothing_is_late() -> None:
     assert estimate.late_ns(10**15) == 0
 
 
-def test_the_tail_follows_the_turns() -> None:
+@pytest.mark.parametrize(("one_in", "follows"), [(5, True), (50, False)])
+def test_the_tail_follows_turns_that_are_long_more_often_than_now_and_then(one_in: int, follows: bool) -> None:
     estimate = LagEstimate()
-    start = estimate.p99_ns(0)
+    assert estimate.tail_ns(0) < 5 * MS
     for tick in range(2_000):
-        estimate.observe(0, 10 * MS if tick % 10 == 0 else MS, tick * TICK)
-    now = 1_999 * TICK
-    assert start < 5 * MS < estimate.p99_ns(now) < 20 * MS
+        estimate.observe(0, 10 * MS if tick % one_in == 0 else MS, tick * TICK)
+    tail_ns = estimate.tail_ns(1_999 * TICK)
+    assert tail_ns < 20 * MS
+    assert (tail_ns > 5 * MS) == follows
 
 
 def test_the_tail_is_never_below_the_present_lateness() -> None:
     estimate = LagEstimate()
     estimate.observe(300 * MS, 0, 0)
-    assert estimate.p99_ns(MS) == 300 * MS
+    assert estimate.tail_ns(MS) == 300 * MS
 
 
 class StepLoop(asyncio.SelectorEventLoop):
