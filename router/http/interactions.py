@@ -4,43 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
 from multidict import istr
 
 from budgets.admission import Refusal
-from budgets.brownout import Luxury
-from budgets.deadline import NS_PER_MS, Budget, grant_ns, open_budget
-from budgets.ledger import STAGES, Ledger, Stage
-from router.domain.decision import Answer
+from budgets.deadline import NS_PER_MS, grant_ns, open_budget
+from budgets.ledger import Ledger, Stage
 from router.domain.interaction import Criticality, Interaction, InteractionBatch
 from router.errors import NotAdmitted, RequestRefused
 from router.http import codec
+from router.http.aftermath import finish, keep_span
 from router.http.answer import build_answer
 from router.http.body import read_body
-from router.http.callers import Caller, Callers
+from router.http.callers import Callers
 from router.http.errors import KeyReused, Malformed, Problem, problem_of
+from router.http.exchange import CONTENT_TYPE, TRACEPARENT, TRACESTATE, Asked, Decided, Received, respond
 from router.http.idempotency import Entry, IdempotencyTable
 from router.http.patience import stated_in_body_ms, stated_ms
 from router.policy.point import Request
-from router.telemetry.span import RequestSpan
-from router.telemetry.trace import TraceContext, join
+from router.telemetry.trace import join
 
 if TYPE_CHECKING:
     from router.assembly import App
-    from router.domain.decision import Decision
+    from router.domain.decision import Answer, Decision
     from router.http.app import Connection
 
-_LOGGER = logging.getLogger("takt.decision")
-CONTENT_TYPE, ACCEPT = istr("Content-Type"), istr("Accept")
-AUTHORIZATION, IDEMPOTENCY_KEY = istr("Authorization"), istr("Idempotency-Key")
-CRITICALITY = istr("X-Criticality")
-TRACEPARENT, TRACESTATE = istr("traceparent"), istr("tracestate")
-SERVER_TIMING, RUNG = istr("Server-Timing"), istr("X-Route-Rung")
-DEGRADED, REMAINING = istr("X-Route-Degraded"), istr("X-Budget-Remaining-Ms")
+ACCEPT, AUTHORIZATION = istr("Accept"), istr("Authorization")
+CRITICALITY, IDEMPOTENCY_KEY = istr("X-Criticality"), istr("Idempotency-Key")
 _MAX_KEY_CHARS = 256
 # A batch is decided in slices, so that other connections get their turn of the event loop in between.
 _SLICE = 16
@@ -48,35 +41,6 @@ _SLICE = 16
 _SOON_NS = 2_000_000
 _INTERACTION, _BATCH = codec.Decoder(Interaction), codec.Decoder(InteractionBatch)
 _CRITICALITIES = {member.value: member for member in Criticality}
-
-
-class Received(NamedTuple):
-    """A request whose bytes have arrived: when, from whom, in which format, and in which trace."""
-
-    arrived_ns: int
-    stalled_ns: int
-    handled_ns: int
-    caller: Caller
-    body: bytes
-    media_type: str
-    answer_type: str
-    trace: TraceContext | None
-
-
-class Asked(NamedTuple):
-    """What the pipeline is asked, on whose budget."""
-
-    request: Request
-    budget: Budget
-    trace: TraceContext | None
-
-
-class Decided(NamedTuple):
-    """A decision and its books, closed; the answer can be sent more than once."""
-
-    decision: Decision
-    budget: Budget
-    answer: Answer
 
 
 class Interactions:
@@ -102,12 +66,12 @@ class Interactions:
         key = headers.get(IDEMPOTENCY_KEY)
         if key is not None:
             decided = await self._decide_once(app, asked, received, key)
-            return _respond(received, decided, codec.encode(received.answer_type, decided.answer))
+            return respond(received, decided, codec.encode(received.answer_type, decided.answer))
         decided = await _decide(app, asked)
         body = codec.encode(received.answer_type, decided.answer)
         asked.budget.ledger.mark(Stage.ENCODE, app.clock.now_ns())
-        _finish(app, asked, decided)
-        return _respond(received, decided, body)
+        finish(app, asked, decided)
+        return respond(received, decided, body)
 
     async def post_batch(self, app: App, request: web.BaseRequest) -> web.Response:
         """Up to 256 decisions; each has its own budget and its own answer or problem, in the order of the request."""
@@ -206,7 +170,7 @@ async def _decide(app: App, asked: Asked) -> Decided:
     try:
         decision = await app.pipeline.decide(app.point, asked.request, asked.budget)
     except NotAdmitted as refused:
-        _keep_span(app, asked, None, refused.status)
+        keep_span(app, asked, None, refused.status)
         raise
     return Decided(decision, asked.budget, build_answer(app, asked.request.interaction, decision, asked.budget))
 
@@ -214,7 +178,7 @@ async def _decide(app: App, asked: Asked) -> Decided:
 async def _decide_and_finish(app: App, asked: Asked) -> Decided:
     """For an answer that is encoded for each who asks for it."""
     decided = await _decide(app, asked)
-    _finish(app, asked, decided)
+    finish(app, asked, decided)
     return decided
 
 
@@ -245,41 +209,8 @@ def _close_in_batch(app: App, asked: Asked | Problem, found: Decision | Problem)
         return found
     asked.budget.ledger.mark(Stage.QUEUE, app.clock.now_ns())
     answer = build_answer(app, asked.request.interaction, found, asked.budget)
-    _finish(app, asked, Decided(found, asked.budget, answer))
+    finish(app, asked, Decided(found, asked.budget, answer))
     return answer
-
-
-def _finish(app: App, asked: Asked, decided: Decided) -> None:
-    """Count, and tell of what is worth telling, now that the answer stands."""
-    app.pipeline.finish(app.point, decided.decision, decided.budget)
-    if app.spans is not None:
-        _keep_span(app, asked, decided.decision, 200)
-    if not decided.budget.is_met() and app.control.keeps(Luxury.LATE_LINES):
-        _LOGGER.warning("late", extra=_facts(decided))
-
-
-def _respond(received: Received, decided: Decided, body: bytes) -> web.Response:
-    decision, budget = decided.decision, decided.budget
-    headers = {
-        CONTENT_TYPE: received.answer_type,
-        RUNG: decision.rung,
-        DEGRADED: decision.degraded,
-        REMAINING: f"{(budget.total_ns - budget.ledger.elapsed_ns) / NS_PER_MS:.3f}",
-        SERVER_TIMING: _server_timing(budget.ledger, budget),
-    }
-    if received.trace is not None:
-        headers[TRACEPARENT] = received.trace.traceparent
-        if received.trace.tracestate:
-            headers[TRACESTATE] = received.trace.tracestate
-    return web.Response(body=body, headers=headers)
-
-
-def _server_timing(ledger: Ledger, budget: Budget) -> str:
-    """https://www.w3.org/TR/server-timing/: the stages that took time, then their sum and the budget."""
-    parts = [f"{name};dur={ns / NS_PER_MS:.3f}" for name, ns in zip(STAGES, ledger.stages_ns, strict=True) if ns]
-    parts.append(f"total;dur={ledger.elapsed_ns / NS_PER_MS:.3f}")
-    parts.append(f"budget;dur={budget.total_ns / NS_PER_MS:g}")
-    return ", ".join(parts)
 
 
 def _criticality(stated: str) -> Criticality:
@@ -287,44 +218,3 @@ def _criticality(stated: str) -> Criticality:
     if found is None:
         raise Malformed(f"X-Criticality: {stated[:40]!r} is none of {', '.join(_CRITICALITIES)}")
     return found
-
-
-def _facts(decided: Decided) -> dict[str, Any]:
-    return {
-        "decision_id": decided.decision.decision_id,
-        "rung": decided.decision.rung,
-        "degraded": decided.decision.degraded,
-        "elapsed_ms": decided.budget.ledger.elapsed_ns / NS_PER_MS,
-        "budget_ms": decided.budget.total_ns / NS_PER_MS,
-    }
-
-
-def _keep_span(app: App, asked: Asked, decision: Decision | None, status: int) -> None:
-    """Hand over a request that is worth spans: late, degraded or failed, or one in many."""
-    if app.spans is None or asked.trace is None or not app.control.keeps(Luxury.SPAN_EXPORT):
-        return
-    budget, failed = asked.budget, decision is None
-    is_degraded = decision is not None and decision.degraded != "none"
-    if not app.keeper.keep(app.clock.now_ns(), late=not budget.is_met(), degraded=is_degraded, failed=failed):
-        return
-    span = RequestSpan(
-        trace=asked.trace,
-        at_ns=app.clock.wall_ns() - budget.ledger.elapsed_ns,
-        stages_ns=list(budget.ledger.stages_ns),
-        method="POST",
-        http_route="/v1/interactions",
-        status=status,
-        failed=failed,
-        point=app.point.name,
-        budget_ms=budget.total_ns / NS_PER_MS,
-    )
-    if decision is not None:
-        span = msgspec.structs.replace(
-            span,
-            decision_id=decision.decision_id,
-            route=decision.route,
-            rung=decision.rung,
-            degraded=decision.degraded,
-            reason=decision.reason.value,
-        )
-    app.spans.export(span)
