@@ -108,6 +108,7 @@ class Ask(NamedTuple):
     commit_ns: int  # when the answer must be held, at the latest
     may_queue: Callable[[int], bool] | None
     is_explorer: bool = False
+    lost_ns: int = 0  # of its budget, to a busy event loop, before it came here
 
 
 class Choice(NamedTuple, Generic[R]):
@@ -156,8 +157,10 @@ def choose(
             if ask.may_queue is not None and now_ns + cost_ns <= until_ns:
                 wait_ns = line.wait_ns(ask.rank, until_ns - cost_ns, now_ns)
         if now_ns + wait_ns + cost_ns > until_ns:
-            # Behind a call that drags, it is the rung that is too slow, not the others that are too many.
-            skips.append(Skip(rung.name, Degraded.OVERLOAD if wait_ns and not overdue_ns else Degraded.BUDGET))
+            # An idle server would have had what this one lost before it came here. Behind a call that drags, it is the
+            # rung that is too slow, not the others that are too many.
+            fits_idle = now_ns + cost_ns <= until_ns + ask.lost_ns and not overdue_ns
+            skips.append(Skip(rung.name, Degraded.OVERLOAD if fits_idle else Degraded.BUDGET))
         elif (permit := rung.breaker.acquire(now_ns)) is None:
             skips.append(Skip(rung.name, Degraded.BREAKER))
         elif rung.needs_executor and (ask.may_queue is None or not ask.may_queue(charged_ns)):

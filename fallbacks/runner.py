@@ -205,7 +205,9 @@ class Runner(Generic[K, Q, T]):
         if flight.has_ended and job.value is not None:
             return Run(job.value, Degraded.NONE, job.batch), Ending.OK
         if job.batch is not None:
-            return Run(None, Degraded.BUDGET, job.batch), Ending.SLOW
+            # Slow is what runs longer than was expected of it; that it was tried on a thin margin is not its fault.
+            is_slow = job.batch.overdue_ns(self._clock.now_ns())
+            return Run(None, Degraded.BUDGET, job.batch), Ending.SLOW if is_slow else Ending.IGNORED
         if self.executor.overdue_ns(self._clock.now_ns()):
             return Run(None, Degraded.BUDGET), Ending.SLOW
         return Run(None, Degraded.OVERLOAD), Ending.IGNORED

@@ -117,7 +117,8 @@ class Descent:
         rank = quest.rank
         may_queue = None if verdict is Verdict.INLINE else partial(self._may_queue, rank)
         is_explorer = rank >= SHEDDABLE_PLUS and self._explores()
-        return Ask(rank, len(quest.key.text), quest.commit_ns, may_queue, is_explorer)
+        lost_ns = quest.budget.ledger.stages_ns[Stage.LOOP]
+        return Ask(rank, len(quest.key.text), quest.commit_ns, may_queue, is_explorer, lost_ns)
 
     def _may_queue(self, rank: int, cost_ns: int) -> bool:
         # The less critical do not count: who waits behind is no reason to turn somebody away.

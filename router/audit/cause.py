@@ -28,14 +28,16 @@ _OF_WHY = {
     "overload": Cause.QUEUE,
     "budget": Cause.BUDGET,
 }
+# A request that has lost so much of its budget to the event loop before any rung was asked lacks it there.
+_LOST_SHARE = 0.1
 _OF_RUNG = {Cause.FAILING, Cause.COLD}
 
 
 def cause_of(record: DecisionRecord) -> Cause | None:
     """The cause; None where the best rung answered in time.
 
-    Late: the stage that took longest. Else degraded: its `degraded`; but two things tell more. Verdict `floor` comes
-    from the lateness of the event loop alone (budgets/shedding.py). And where the rung was given to the executor, never
+    Late: the stage that took longest. Else degraded: its `degraded`; but some things tell more. Verdict `floor` comes
+    from the lateness of the event loop alone (budgets/shedding.py), and time that was lost to it stands in the stages. And where the rung was given to the executor, never
     started is the queue's fault, started and not done in time its own.
     """
     if record.late:
@@ -45,6 +47,8 @@ def cause_of(record: DecisionRecord) -> Cause | None:
         return None
     cause, run = _OF_WHY.get(record.degraded, Cause.OTHER), record.run
     if cause is Cause.QUEUE and record.verdict == "floor" and not record.dark:
+        return Cause.LOOP
+    if cause is Cause.QUEUE and run is None and record.stages_ms.get("loop", 0.0) >= _LOST_SHARE * record.total_ms:
         return Cause.LOOP
     if run is None or cause in _OF_RUNG or not record.skipped or run.rung != record.skipped[0][0]:
         return cause

@@ -119,9 +119,8 @@ def _tell(report: Report, flag: str, log: Path | None) -> None:
             say(f"  note: {line}")
     broken = [each.rule for each in report.findings if each.violated]
     unseen = [each.rule for each in report.findings if not each.checked]
-    if unseen:
-        note(f"nothing in this history to judge {', '.join(unseen)} by")
-    say("", f"broken: {', '.join(broken)}" if broken else "every rule holds")
+    but = f"; nothing in this history to judge {', '.join(unseen)} by" if unseen else ""
+    say("", f"broken: {', '.join(broken)}" if broken else f"every rule holds{but}")
 
 
 def _tell_of(violation: Violation, flag: str, log: Path | None) -> None:

@@ -48,7 +48,7 @@ _VERDICTS = {
 }
 _SKIPS = {
     "budget": "would not have answered within the budget, with nobody ahead of it either",
-    "overload": "would have fitted the budget, but for the requests ahead of it",
+    "overload": "would have fitted the budget on an idle server, but for the requests ahead of it",
     "breaker": "was out of service after failing or being slow (its circuit breaker was open)",
     "error": "failed, or gave no usable answer",
     "cold": "not loaded yet",

@@ -117,6 +117,8 @@ class Sums(Rule):
         self.checked += 1
         if server < clients or (more is not None and server > clients + more):
             allowed = f" ({more} requests got no answer)" if more else ""
+            if server > clients:
+                allowed += ": did anybody else call it meanwhile?"
             self._violate(None, f"{what}: clients counted {clients:,}, the server {server:,}{allowed}")
 
 

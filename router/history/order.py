@@ -161,7 +161,9 @@ class NoSacrifice(Rule):
                 decision_id = "" if how == "rejected" else judged.decision_id
                 self._violate(line, f"{how}, between two less critical ones that got a model", decision_id, others)
         if not self._gave:
-            self.notes.append("no critical request had to give way")
+            self.notes.append(
+                "the overload control took nothing from a critical request; 504s and lack of time are not judged"
+            )
 
 
 class _Slots:

@@ -132,6 +132,14 @@ def test_each_class_has_its_margin(rank: int, cost_ms: float, below_ms: float) -
     assert choice.rung.name == "small"
 
 
+def test_time_that_was_lost_before_is_overload() -> None:
+    """An idle server would have had it."""
+    ask = Ask(CRITICAL, 20, int(22.9 * MS), Door(), lost_ns=MS)
+    skips: list[Skip] = []
+    assert choose(ladder(), skips, FakeLine(), ask, now_ns=0, hop_ns=HOP_NS) is not None
+    assert skips == [Skip("large", Degraded.OVERLOAD)]
+
+
 def test_an_explorer_tries_what_seems_too_slow() -> None:
     """Half as much again as its median is enough."""
     choice, _ = pick(ladder(), FakeLine(), 17_800_000, rank=SHEDDABLE, is_explorer=True)

@@ -25,6 +25,8 @@ def late(**stages_ms: float) -> DecisionRecord:
         (without_large("overload", verdict="inline"), Cause.QUEUE),
         (without_large("overload", verdict="floor"), Cause.LOOP),
         (without_large("overload", verdict="floor", dark=True), Cause.QUEUE),
+        (without_large("overload", stages_ms={"loop": 5.0}), Cause.LOOP),
+        (without_large("overload", stages_ms={"loop": 4.9}), Cause.QUEUE),
         (without_large("cold", verdict="floor"), Cause.COLD),
         (without_large("budget"), Cause.BUDGET),
         (without_large("breaker"), Cause.FAILING),
