@@ -37,8 +37,9 @@ def cause_of(record: DecisionRecord) -> Cause | None:
     """The cause; None where the best rung answered in time.
 
     Late: the stage that took longest. Else degraded: its `degraded`; but some things tell more. Verdict `floor` comes
-    from the lateness of the event loop alone (budgets/shedding.py), and time that was lost to it stands in the stages. And where the rung was given to the executor, never
-    started is the queue's fault, started and not done in time its own.
+    from the lateness of the event loop alone (budgets/shedding.py), and time that was lost to it stands in the stages.
+    And where the rung was given to the executor, never started is the queue's fault, started and not done in time its
+    own.
     """
     if record.late:
         stage = max(record.stages_ms, key=lambda name: record.stages_ms[name], default="")

@@ -17,7 +17,7 @@ from loadtest.view import FOREVER_NS
 from router.commands.correction import open_log
 from router.commands.errors import CommandError
 from router.commands.location import config_flag, find_config, shown
-from router.commands.terminal import note, say, table
+from router.commands.terminal import say, table
 from router.config import load_config
 from router.history import Entry, Report, check
 from router.history.check import Circumstances
