@@ -52,6 +52,8 @@ bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in th
 	$(BIN)/python -m tests.bench.load_peers
 	$(BIN)/python -m tests.bench.load_queue
 	$(BIN)/python -m tests.bench.load_takt
+	$(BIN)/python -m tests.bench.admission_cost
+	$(BIN)/python -m tests.bench.predictor_cost
 	$(BIN)/python -m tests.bench.overload
 	$(BIN)/python -m tests.bench.model_quality --again --shots full --only 'Takt small' 'TF-IDF + LinearSVC'
 

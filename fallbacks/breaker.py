@@ -59,8 +59,8 @@ class Ending(Enum):
 
     OK = "ok"
     FAILED = "failed"  # raised, or answered nonsense
-    SLOW = "slow"  # was running, but not done by the commit time
-    IGNORED = "ignored"  # never started, or the client left
+    SLOW = "slow"  # not done by the commit time, and longer at it than was expected
+    IGNORED = "ignored"  # never started, tried on too thin a margin, or the client left
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {

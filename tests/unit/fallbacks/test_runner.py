@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from budgets.criticality import CRITICAL_PLUS, SHEDDABLE
+from budgets.criticality import CRITICAL, CRITICAL_PLUS, SHEDDABLE
 from fallbacks.breaker import Ending, State
-from fallbacks.ladder import Degraded
+from fallbacks.ladder import Ask, Choice, Degraded
 from fallbacks.runner import Run
 from tests.jobs import job_of, linear, work_of
 from tests.stage import P99_NS, Stage, busy, leave, play
@@ -73,6 +73,23 @@ def test_who_is_not_started_by_his_latest_start_gives_up_then() -> None:
         await first
         await asyncio.sleep(1)
         assert stage.calls == [["first"]], "the dead are never started"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("within_ms", "slow"),
+    [pytest.param(8, 0, id="the margin was thin"), pytest.param(14, 1, id="99 in 100 are done by then")],
+)
+def test_a_rung_is_slow_only_beyond_what_was_expected_of_it(within_ms: int, slow: int) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.duration_ns = 20 * MS
+        permit, until_ns = stage.rung.breaker.acquire(stage.now_ns), stage.now_ns + within_ms * MS
+        assert permit is not None
+        choice = Choice(stage.rung, permit, until_ns, 5 * MS, 0, 10 * MS)
+        ran = await stage.runner.run("me", choice, Ask(CRITICAL, 2, until_ns, lambda _: True), "me")
+        assert ran.why is Degraded.BUDGET
+        assert stage.calls_seen() == (slow, 0, slow)
 
     play(scenario)
 

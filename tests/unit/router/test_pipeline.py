@@ -11,6 +11,7 @@ from fallbacks.breaker import Ending, State
 from fallbacks.cache import CacheSettings
 from models.classifier import Prediction
 from models.columns import Column
+from router.errors import NotAdmitted
 from router.policy.point import Plan
 from tests.spine import SURE, Answer, Spine, play, refused, served
 from tests.virtual import MS
@@ -416,5 +417,33 @@ def test_questions_that_differ_beside_the_text_share_no_flight() -> None:
         asks = [spine.ask(TEXT, context={"cart_value": cart}) for cart in (5, 5, 80)]
         await asyncio.gather(*asks)
         assert sorted(spine.large.values) == [(5.0,), (80.0,)]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("rank", "left_ns", "shut_out", "code"),
+    [
+        (None, 0, False, "deadline-expired"),
+        (3, 1, True, "rejected-overload"),
+        (3, 1, False, None),
+        (None, None, True, None),
+    ],
+)
+def test_whom_the_headers_doom_is_turned_away_unread(
+    rank: int | None, left_ns: int | None, shut_out: bool, code: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(spine: Spine) -> None:
+        monkeypatch.setattr(spine.control, "shuts_out", lambda *_: shut_out)
+        if code is None:
+            spine.pipeline.screen(rank, left_ns)
+        else:
+            with pytest.raises(NotAdmitted) as caught:
+                spine.pipeline.screen(rank, left_ns)
+            assert caught.value.code == code
+        counted = {reason: child.value for (reason,), child in spine.metrics.refused.children.items()}
+        assert counted == ({} if code is None else {code: 1})
+        assert sum(spine.control.verdicts(3).values()) == (code == "rejected-overload"), "it counts as an arrival"
+        assert spine.admission.inflight == 0
 
     play(scenario)
