@@ -30,9 +30,9 @@ check-history: $(EXAMPLE)/models/active.json | $(VENV)/.test ## overload a serve
 	$(BIN)/python -m tests.bench.live_history
 
 nightly: $(VENV)/.test ## the large counts: 10,000 simulation seeds, 20 kills, the crash and soak runs
-	TAKT_SEEDS=10000 $(BIN)/python -m pytest tests/simulation --timeout 7200
+	TAKT_SEEDS=10000 TAKT_ARRIVALS=1000000 $(BIN)/python -m pytest tests/simulation --timeout 7200
 	TAKT_SEEDS=10000 $(BIN)/python -m pytest tests/property --timeout 7200
-	TAKT_LOG_CRASHES=20 $(BIN)/python -m pytest tests/integration/test_log_crash.py --timeout 600
+	TAKT_LOG_CRASHES=20 $(BIN)/python -m pytest tests/integration/test_log_crash.py tests/integration/test_journal_crash.py --timeout 600
 	$(BIN)/python -m tests.bench.crash
 	$(BIN)/python -m tests.bench.soak --minutes 10
 
@@ -43,6 +43,7 @@ bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in th
 	$(BIN)/python -m tests.bench.http_layer
 	$(BIN)/python -m tests.bench.metric_cost
 	$(BIN)/python -m tests.bench.log_append
+	$(BIN)/python -m tests.bench.journal_recovery
 	$(BIN)/python -m tests.bench.slow_rung
 	$(BIN)/python -m tests.bench.crash
 	$(BIN)/python -m tests.bench.swaps --requests 20000
@@ -54,6 +55,7 @@ bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in th
 	$(BIN)/python -m tests.bench.load_takt
 	$(BIN)/python -m tests.bench.admission_cost
 	$(BIN)/python -m tests.bench.predictor_cost
+	$(BIN)/python -m tests.bench.assign_matching
 	$(BIN)/python -m tests.bench.overload
 	$(BIN)/python -m tests.bench.model_quality --again --shots full --only 'Takt small' 'TF-IDF + LinearSVC'
 

@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 
 from budgets.clock import SystemClock
+from loadtest.agents.crowd import Crowd
 from loadtest.crew import Alone, Crew, Workers
 from loadtest.errors import Interrupted, ScenarioError
 from loadtest.fault.exchange import exchange
@@ -93,6 +94,8 @@ async def conduct(scenario: Scenario, options: Options) -> Run:
     """
     if (options.engine == "inproc") != (options.target is not None):
         raise ScenarioError("--engine inproc needs a target in this process, and no other engine takes one")
+    if scenario.agents is not None and options.target is not None:
+        raise ScenarioError("agents: they sign in to a server; --engine inproc has none")
     scenario = _repeating(scenario)
     payloads = load_payloads(scenario.payload)
     schedule = plan(scenario, len(payloads), scenario.seed)
@@ -135,7 +138,15 @@ async def _stage(options: Options, stage: Stage, interrupts: Interrupts) -> None
         stack.push_async_callback(crew.close)
         await crew.ready()
         await _keep_metrics(run, options, METRICS_BEFORE)
+        crowd = None
+        if run.record.scenario.agents is not None:
+            crowd = Crowd(
+                run.record.scenario.agents, run.record.scenario.target.url, stage.headers, run.record.scenario.seed
+            )
+            await stack.enter_async_context(crowd)
         record = await _perform(run, crew, stage, options.live, interrupts)
+        if crowd is not None:
+            record = msgspec.structs.replace(record, agents=await crowd.leave())
         save(options.out, record)
         await _keep_metrics(run, options, METRICS_AFTER)
         if record.status == "complete" and record.scenario.quality.replay:

@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from loadtest.agents.book import AgentsRecord
 from loadtest.errors import RunError
 from loadtest.payload import Payload, read_payloads, write_payloads
 from loadtest.quantity import decode_quantity, to_json
@@ -101,6 +102,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     workers: tuple[WorkerHealth, ...] = ()
     faults: tuple[FaultRecord, ...] = ()
     repeats: tuple[Repeat, ...] = ()
+    agents: AgentsRecord | None = None
     environment: dict[str, str] = {}
     merged_from: tuple[str, ...] = ()
     looks: int = 1  # how often it is, or may be, judged before it ends: each takes its part of the risk

@@ -63,6 +63,12 @@ class Stage:
     ) -> None:
         await self._around.aclose()
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The scenario's, and the admin's token: for what only an admin may."""
+        secret = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+        return {**self._scenario.target.headers, **secret}
+
     async def play(self, clock: Clock, origin_ns: int, stop: asyncio.Event) -> tuple[FaultRecord, ...]:
         """Break and mend, from `origin_ns` on, until `stop`. Returns: what was broken, and when."""
         drill = Drill(self._scenario.faults, self._actors, clock.now_ns, origin_ns)
@@ -91,8 +97,7 @@ class Stage:
                 await _require_ready(ready_url)
             if self._pid is not None:
                 self._actors["sigstop"] = Freeze(self._pid)
-        secret = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
-        self._actors["server"] = ServerFaults(target.url, {**target.headers, **secret})
+        self._actors["server"] = ServerFaults(target.url, self.headers)
         if "proxy" in self._kinds:
             proxy = await self._around.enter_async_context(ProxyFaults(target.url, self._scenario.seed))
             self._actors["proxy"] = proxy

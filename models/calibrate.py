@@ -64,7 +64,7 @@ def fit_weights(logits: Sequence[NDArray[np.float32]], truth: NDArray[np.int64])
     The loss is convex: there is one answer. Training only, needs scipy.
     Shapes: logits: each float32[n, labels], truth: int64[n] -> float64[len(logits)].
     """
-    from scipy.optimize import minimize  # noqa: PLC0415 - this module serves too, where there is no scipy
+    from scipy.optimize import minimize  # noqa: PLC0415 - half a second, which serving need not pay
 
     stacked, rows, number = np.stack(logits), np.arange(len(truth)), len(logits)
 

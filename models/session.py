@@ -33,7 +33,7 @@ class Session:
     Safety: `run` may be called from several threads.
     """
 
-    __slots__ = ("_outputs", "_session", "inputs", "outputs")
+    __slots__ = ("_outputs", "_session", "inputs", "metadata", "outputs")
 
     def __init__(self, path: Path, graph: bytes, providers: Sequence[str] = CPU, threads: int = 1) -> None:
         """Load the content of `path`, which has been verified.
@@ -52,6 +52,7 @@ class Session:
             self._session = onnxruntime.InferenceSession(graph, options, providers=list(providers))
             self.inputs = {each.name: Port(each.type, tuple(each.shape)) for each in self._session.get_inputs()}
             self.outputs = {each.name: Port(each.type, tuple(each.shape)) for each in self._session.get_outputs()}
+            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         except Exception as error:  # onnxruntime's errors have no common class but this
             raise errors.BadFile(path, f"not a graph that can be run ({error})") from error
         self._outputs = list(self.outputs)

@@ -29,27 +29,41 @@ from models.spec import OUT_OF_SCOPE
 from router import __version__
 from router.activation import INLINE_RUNG, check_providers
 from router.activator import Activator
+from router.adapters.hub import AdapterHub
+from router.adapters.settings import find_problems
+from router.assign.command import Tick
+from router.assign.desk import Desk
+from router.assign.engine import Engine
+from router.assign.errors import Refused
 from router.descent import Descent, Key
 from router.domain.identity import IdSource
 from router.faults import Faults
-from router.gauges import watch, watch_rungs
-from router.log import GroupLog, MemoryLog, SqliteStore, StoreFault
+from router.gauges import watch, watch_queues, watch_rungs
+from router.handover import Handover
+from router.insight import Insight
+from router.log import GroupJournal, GroupLog, MemoryJournal, MemoryLog, SqliteStore, StoreFault
 from router.pipeline import Pipeline
 from router.policy.errors import PolicyError
 from router.policy.point import ModelRung, Plan, Point, build_point
 from router.policy.project import Project, read_project
 from router.prober import Prober
+from router.queues import compile_condition, read_queues, unknown_targets
 from router.telemetry.lag import LagMonitor
 from router.telemetry.registry import Metrics
 from router.telemetry.span import SpanKeeper, open_export
+from router.webhooks.hub import WebhookHub
+from router.webhooks.journal import JournalLog, behind
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from budgets.clock import Clock
     from models.classifier import Prediction
     from models.registry import LoadedModels, LoadedRung
     from models.spec import RungManifest
+    from router.assign.policy import Policy
     from router.config import Config
-    from router.log import Log
+    from router.log import Journal, Log
     from router.telemetry.otel import SpanExport
 
 _LOGGER = logging.getLogger("takt.assembly")
@@ -78,16 +92,48 @@ class App:
     spans: SpanExport | None
     keeper: SpanKeeper
     faults: Faults | None
+    desk: Desk | None
+    """None: there is no queues.toml, or nobody is to be asked; decisions create no tasks."""
+    handover: Handover | None
     models: Activator = field(init=False)
     is_ready: bool = False
+    webhooks: WebhookHub | None = None
+    """None as `desk` is: there is nothing to tell."""
+    adapters: AdapterHub | None = None
+    insight: Insight | None = None
 
     async def start(self) -> None:
-        """Open the log, load and warm up the models. Raises: LogRefused, ModelError: what is wrong and what to do."""
+        """Open the log, take the tasks up where they were, load and warm up the models.
+
+        Raises: LogRefused, ModelError: what is wrong and what to do.
+        """
         await self.log.start()
         self.lag.start()
+        if self.desk is not None and self.handover is not None:
+            await self._take_up(self.desk, self.handover)
         await self.models.start()
         self.prober.start()
         self.is_ready = True
+
+    async def _take_up(self, desk: Desk, handover: Handover) -> None:
+        """Recover the engine from its journal: some seconds for 100,000 tasks."""
+        began_ns = self.clock.now_ns()
+        _LOGGER.info("recovering_tasks")
+        try:
+            await desk.start()
+        except Refused as refused:
+            raise PolicyError(f"{self.config.queues_path}: {refused.detail}") from refused
+        handover.is_open, state = True, desk.state
+        self.insight = Insight(desk)
+        self.insight.start()
+        watch_queues(self.metrics.assignment, self.insight, state.policy.queues)
+        if self.webhooks is not None and self.adapters is not None:
+            self.adapters.start()
+            await self.webhooks.start(JournalLog(desk.journal), behind(state.position))
+            desk.subscribe(self.webhooks.wake)
+        took_ms = round((self.clock.now_ns() - began_ns) / NS_PER_MS)
+        facts = {"tasks": len(state.tasks) - len(state.ended), "resources": len(state.resources)}
+        _LOGGER.info("recovered_tasks", extra={**facts, "position": state.position, "took_ms": took_ms})
 
     def install(self, loaded: LoadedModels) -> None:
         """Let the point answer from models: the best rung first. Who decides now keeps to the plan it began with."""
@@ -132,15 +178,25 @@ class App:
         await self.models.close()
         self.lag.stop()
         self.prober.stop()
+        if self.desk is not None and self.handover is not None and self.handover.is_open:
+            self.handover.is_open = False
+            if self.insight is not None:
+                await self.insight.close()
+            if self.webhooks is not None and self.adapters is not None:
+                await self.adapters.close()
+                await self.webhooks.close()
+            await self.desk.close()
         await self.log.close()
         await asyncio.to_thread(self.executor.close)  # a call that hangs must hold up nothing else
         if self.spans is not None:
             await asyncio.to_thread(self.spans.close)
 
 
-def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool = False) -> App:
+def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool = False, has_desk: bool = True) -> App:
     """Wire a server (or one decision without a server) from its configuration. Runs on the loop that will own it.
 
+    Without `has_desk` decisions create no tasks, and a server that runs beside keeps them; conditions find the queues
+    as they are while nobody is there.
     Raises: PolicyError, TelemetryError: what in the configuration can't be, and what is allowed.
     """
     check_providers(config)
@@ -148,13 +204,23 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
     clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
     loop = asyncio.get_running_loop()
     project = read_project(config.routes_path, config.rules_path)
-    point = _build_point(config, project)
+    policy = _read_queues(config, project)
+    for problem in find_problems(settings.adapters, () if policy is None else policy.queues):
+        raise PolicyError(problem)
+    point = _build_point(config, project, () if policy is None else policy.queues)
     admission = Admission(settings.admission)
     cache: Cache[Key, Prediction] = Cache(settings.cache)
     smallest_ns = int(settings.budget.default_ms * NS_PER_MS)
     control = Overload(settings.overload, max_jobs=settings.models.executor_queue, smallest_budget_ns=smallest_ns)
     executor = ThreadExecutor(loop, clock, settings.models.executor_queue, int(BLOCK_SHARE * smallest_ns))
-    log: Log = MemoryLog() if log_to_memory else _open_log(config, clock)
+    log, journal = (MemoryLog(), MemoryJournal()) if log_to_memory else _open_log(config, clock)
+    desk = None
+    if policy is not None and has_desk:
+        folder = (config.queues_path or config.folder).parent
+        desk = Desk(journal, clock, policy, compile_condition, folder=folder)
+    handover = None
+    if policy is not None:
+        handover = Handover(desk, _deserted(policy, clock).state, keep_text=settings.log.text == "keep")
     lag = LagMonitor(loop, clock, metrics.loop_lag.child(), control.lagged)
     runner = Runner[Key, Question, "Prediction"](executor, clock, control)
     chance, explore_share = random.Random(rng.getrandbits(64)), settings.overload.explore_share
@@ -170,6 +236,7 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
         ids=IdSource(clock, rng),
         keep_text=settings.log.text == "keep",
         await_commit=settings.log.durability == "commit",
+        handover=handover,
     )
     app = App(
         config=config,
@@ -189,8 +256,14 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
         spans=open_export(settings.telemetry.otlp_endpoint, __version__, rng),
         keeper=SpanKeeper(settings.telemetry.keep_share, random.Random(rng.getrandbits(64))),
         faults=None,
+        desk=desk,
+        handover=handover,
     )
     app.models = Activator(config, app.install, metrics.model_swaps)
+    if desk is not None:
+        app.adapters = AdapterHub(settings.adapters, desk, IdSource(clock, rng).next_id)
+        app.webhooks = WebhookHub(settings.webhooks, clock, rng, metrics)
+        app.adapters.register(app.webhooks)
     if allow_faults:
         store = log.fault if isinstance(log, GroupLog) else StoreFault()
         app.faults = Faults(random.Random(rng.getrandbits(64)), loop, executor, store)
@@ -202,17 +275,38 @@ def _tell_breaker(rung: str, state: State) -> None:
     _LOGGER.warning("breaker_%s", state.name.lower(), extra={"rung": rung})
 
 
-def _build_point(config: Config, project: Project) -> Point:
+def _read_queues(config: Config, project: Project) -> Policy | None:
+    """Raises: PolicyError: queues.toml is wrong, or a route leads to a queue that it lacks."""
+    path = config.queues_path
+    if path is None:
+        return None
+    policy = read_queues(path)
+    targets = {name: route.target for name, route in project.routes.routes.items()}
+    for problem in unknown_targets(targets, policy):
+        raise PolicyError(f"{config.routes_path}: {problem}, of {path}")
+    return policy
+
+
+def _deserted(policy: Policy, clock: Clock) -> Engine:
+    """The queues at this hour, with nobody there and nothing waiting."""
+    engine = Engine(compile_condition, policy)
+    engine.step(Tick(), clock.wall_ns())
+    return engine
+
+
+def _build_point(config: Config, project: Project, queues: Collection[str]) -> Point:
     try:
-        return build_point("interactions", project, config.settings.budget)
+        return build_point("interactions", project, config.settings.budget, queues)
     except PolicyError as error:
         raise PolicyError(f"{config.rules_path}: {error}") from None
 
 
-def _open_log(config: Config, clock: Clock) -> Log:
+def _open_log(config: Config, clock: Clock) -> tuple[Log, Journal]:
     settings = config.settings.log
     anchored = msgspec.structs.replace(settings, path=str(config.path(settings.path)))
-    return GroupLog(SqliteStore(anchored, clock), anchored, clock)
+    store = SqliteStore(anchored, clock)
+    log = GroupLog(store, anchored, clock)
+    return log, GroupJournal(log.writer, store.commands)
 
 
 def plan_version(project: Project, models_version: str) -> str:

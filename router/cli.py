@@ -88,6 +88,7 @@ def _parser() -> Parser:
     arguments.add_decisions(commands)
     arguments.add_audit(commands)
     arguments.add_check_history(commands)
+    arguments.add_simulate(commands)
     add_loadtest(commands)
     return parser
 

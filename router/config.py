@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import msgspec
@@ -20,12 +21,14 @@ from fallbacks.breaker import BreakerSettings
 from fallbacks.cache import CacheSettings
 from models.calibrate import KEPT_ACCURACY
 from models.session import CPU
+from router.adapters.settings import AdapterSettings
 from router.http.callers import CallerSettings
-from router.http.settings import ServerSettings
+from router.http.settings import AgentSettings, ServerSettings
 from router.log import LogSettings
 from router.policy.errors import PolicyError
 from router.policy.project import Name, fit, parse_toml
 from router.telemetry.settings import TelemetrySettings
+from router.webhooks.settings import WebhookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +41,9 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     routes: Annotated[str, Meta(min_length=1, description="routes, their targets and utterances")] = "routes.toml"
     rules: Annotated[str, Meta(min_length=1, description="guards and fallback rules; may be empty")] = "rules.toml"
+    queues: Annotated[
+        str, Meta(description="queues and how agents get tasks; without it, or with an empty name, there are no tasks")
+    ] = "queues.toml"
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """All sections of takt.toml."""
 
     server: ServerSettings = ServerSettings()
+    agents: AgentSettings = AgentSettings()
     budget: BudgetSettings = BudgetSettings()
     admission: AdmissionSettings = AdmissionSettings()
     overload: OverloadSettings = OverloadSettings()
@@ -83,6 +90,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     telemetry: TelemetrySettings = TelemetrySettings()
     files: FileSettings = FileSettings()
     callers: dict[Name, CallerSettings] = {}
+    webhooks: dict[Name, WebhookSettings] = {}
+    adapters: AdapterSettings = AdapterSettings()
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +110,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rules_path(self) -> Path:
         return self.path(self.settings.files.rules)
+
+    @property
+    def queues_path(self) -> Path | None:
+        """None: there is none. Another name than the default is a promise that there is one."""
+        stated = self.settings.files.queues
+        is_there = stated and (stated != FileSettings().queues or self.path(stated).exists())
+        return self.path(stated) if is_there else None
 
     @property
     def models_dir(self) -> Path:
@@ -125,11 +141,12 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
 
 
 def _fit_settings(raw: dict[str, Any], where: str) -> Settings:
-    """Each caller on its own first, because msgspec does not say which entry of a table it means."""
-    callers = raw.get("callers")
-    for name, caller in callers.items() if isinstance(callers, dict) else ():
-        fit({name: caller}, dict[Name, Any], f"{where}: callers.{name}")
-        fit(caller, CallerSettings, f"{where}: callers.{name}")
+    """Each caller and webhook on its own first, because msgspec does not say which entry of a table it means."""
+    for section, kind in (("callers", CallerSettings), ("webhooks", WebhookSettings)):
+        table = raw.get(section)
+        for name, entry in table.items() if isinstance(table, dict) else ():
+            fit({name: entry}, dict[Name, Any], f"{where}: {section}.{name}")
+            fit(entry, kind, f"{where}: {section}.{name}")
     return fit(raw, Settings, where)
 
 
@@ -164,6 +181,8 @@ def _is_text(sections: list[str], key: str) -> bool:
     """Whether the setting is a string: an admin token may look like a number."""
     kind: Any = Settings
     for part in (*sections, key):
+        if isinstance(kind, UnionType):  # a section that may be missing
+            kind = get_args(kind)[0]
         if get_origin(kind) is dict:
             kind = get_args(kind)[1]
         elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):

@@ -11,6 +11,8 @@ class RequestRefused(Exception):
     status = 400
     code = "bad-request"
     retry_after_s: int | None = None
+    fallback = ""
+    """The route that stands in, where a task was not taken."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from budgets.batch_cost import P50, P99, QUANTILES
 from budgets.predictor import InlineCost
 from budgets.shedding import Verdict
+from router.assign.figures import L, Q
 from router.domain.interaction import Criticality
 from router.policy.expression import Expression
 from router.telemetry import logs
+from router.telemetry.assignment import MOST_QUEUES, OFFER_OUTCOMES, TASK_OUTCOMES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from budgets.clock import Clock
     from budgets.overload import Overload
     from router.assembly import App
+    from router.insight import Insight
     from router.policy.point import ModelRung
+    from router.telemetry.assignment import AssignmentMetrics
     from router.telemetry.registry import Metrics
 
+_OF_TASKS = Q.QUEUED, Q.ANSWERED, Q.ABANDONED, Q.SHORT_ABANDONED, Q.LEFT, Q.COMPLETED, Q.CANCELED
+_OF_OFFERS = Q.OFFERS, Q.ACCEPTED, Q.DECLINED, Q.EXPIRED, Q.RESCINDED
 # Of a text of this many characters the expected cost is shown.
 _USUAL_CHARS = 60
 
@@ -52,6 +61,21 @@ def watch(app: App) -> None:
         metrics.traces_dropped.child("rate").watch(lambda: app.keeper.limited_total)
         metrics.traces_dropped.child("queue").watch(lambda: spans.dropped_total)
         metrics.traces_dropped.child("export").watch(lambda: spans.failed_total)
+
+
+def watch_queues(metrics: AssignmentMetrics, insight: Insight, queues: Iterable[str]) -> None:
+    """The queues of the present policy; those of one before are forgotten."""
+    for family in metrics.families():
+        family.children.clear()
+    for name in islice(queues, MOST_QUEUES):
+        metrics.waiting.child(name).watch(partial(insight.level, name, L.WAITING))
+        metrics.longest_wait.child(name).watch(partial(insight.longest_wait_s, name))
+        metrics.agents.child(name, "signed_in").watch(partial(insight.level, name, L.AGENTS))
+        metrics.agents.child(name, "available").watch(partial(insight.level, name, L.AVAILABLE))
+        for outcome, counter in zip(TASK_OUTCOMES, _OF_TASKS, strict=True):
+            metrics.tasks.child(name, outcome).watch(partial(insight.total, name, counter))
+        for outcome, counter in zip(OFFER_OUTCOMES, _OF_OFFERS, strict=True):
+            metrics.offers.child(name, outcome).watch(partial(insight.total, name, counter))
 
 
 def _watch_control(metrics: Metrics, control: Overload) -> None:

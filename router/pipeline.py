@@ -1,17 +1,19 @@
 """The spine: one decision, from a decoded request to the answer that is given.
 
 ```
-admit -> guards -> floor answer -> cache -> ladder (large -> small) -> policy -> record
+admit -> guards -> floor answer -> cache -> ladder (large -> small) -> policy -> assign -> record
                         |             |            |
                         +-- held -----+-- replaced +--> an answer exists at any time from here on
 ```
-Nothing here awaits but the executor, and that only until the commit time; a rung that is cheap enough runs inline.
+Nothing here awaits but the executor and, where a task was created or it is configured, the disk, and that only until
+the commit time; a rung that is cheap enough runs inline.
 What comes before (decoding, the deadline) and after (encoding) is `router/http/`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from budgets.admission import Refusal
@@ -27,6 +29,8 @@ from router.log import LogUnavailable
 from router.recording import record_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from budgets.admission import Admission
     from budgets.clock import Clock
     from budgets.deadline import Budget
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from fallbacks.cache import Cache
     from models.classifier import Prediction
     from router.domain.identity import IdSource
+    from router.handover import Begun, Handover
     from router.log import Log
     from router.policy.point import Plan, Point, Request
     from router.telemetry.registry import Metrics
@@ -61,16 +66,17 @@ class Pipeline:
         ids: IdSource,
         keep_text: bool,
         await_commit: bool,
+        handover: Handover | None = None,
     ) -> None:
+        """Without `handover` there are no queues: decisions create no tasks."""
         self.admission = admission
         self.control = control
         self.cache = cache
         self.metrics = metrics
         self._clock, self._descent, self._log, self._ids = clock, descent, log, ids
         self._keep_text, self._await_commit = keep_text, await_commit
+        self._handover = handover
         self._own_cost = CostEstimate(OWN_COST_NS / 2, OWN_COST_NS / 1.3)
-        # A wait for the disk is cut to what the budget has left, so it is no cost that must be kept free.
-        self._own_last = Stage.ASSIGN if await_commit else Stage.POLICY
         self._next_cohort = 0  # of those who say nothing of themselves
         self.commits_missed_total = 0
 
@@ -84,6 +90,8 @@ class Pipeline:
         is_dark = not self.control.enforces
         try:
             request.read(plan.columns, self._clock.wall_ns())
+            if point.queues and self._handover is not None:
+                request.queues = partial(self._handover.loads, point.queues)
             decision = self._guard(point, request)
             if decision is None:
                 held = self._floor(point, request)
@@ -96,7 +104,14 @@ class Pipeline:
             decision.level, decision.verdict = its_level, verdict.value
             decision.is_dark = is_dark and verdict is not Verdict.ADMIT
             ledger.mark(Stage.POLICY, now_ns())
-            await self._record(point, plan, request, budget, decision)
+            begun = self._begin_task(point, request, budget, decision)
+            is_kept = self._record(point, plan, request, budget, decision)
+            if begun is not None:
+                await self._finish_task(begun, budget, decision)
+            if self._await_commit:
+                is_missed = not (is_kept and await self._is_durable(self._log.commit(), budget, decision))
+                self.commits_missed_total += is_missed  # read after the wait: others count meanwhile
+                ledger.mark(Stage.POLICY, now_ns())
         finally:
             self.admission.release()
         return decision
@@ -144,7 +159,9 @@ class Pipeline:
         """Count a decision whose answer has been encoded, and learn what the pipeline itself costs."""
         ledger = budget.ledger
         stages_ns = ledger.stages_ns
-        own_ns = sum(stages_ns[Stage.FLOOR : Stage.QUEUE]) + sum(stages_ns[self._own_last : Stage.LOOP])
+        # A wait for the disk is cut to what the budget has left, so it is no cost that must be kept free.
+        own_ns = sum(stages_ns[Stage.FLOOR : Stage.QUEUE]) + sum(stages_ns[Stage.POLICY : Stage.LOOP])
+        own_ns -= decision.waited_ns
         self._own_cost.observe(own_ns, ledger.start_ns + ledger.elapsed_ns)
         self.metrics.observe_class(decision.level // COHORTS, met=budget.is_met())
         self.metrics.observe_decision(
@@ -190,22 +207,35 @@ class Pipeline:
         if len(key.text) <= MAX_CACHED_CHARS and self.control.keeps(Luxury.CACHE_WRITES):
             self.cache.put(key, prediction, self._clock.now_ns())
 
-    async def _record(self, point: Point, plan: Plan, request: Request, budget: Budget, decision: Decision) -> None:
-        """Hand the decision to the log, which never blocks; wait for the disk only where it is configured."""
+    def _begin_task(self, point: Point, request: Request, budget: Budget, decision: Decision) -> Begun | None:
+        if self._handover is None or request.is_question:
+            return None
+        begun = self._handover.begin(request, decision, point.targets[decision.route])
+        budget.ledger.mark(Stage.ASSIGN, self._clock.now_ns())
+        return begun
+
+    async def _finish_task(self, begun: Begun, budget: Budget, decision: Decision) -> None:
+        """Tell the task once it is in the log; an answer that can't wait for that says `pending`."""
+        # The log gets it all the same, also when nobody waits any longer.
+        if await self._is_durable(asyncio.shield(begun.durable), budget, decision):
+            decision.task = begun.tell()
+        budget.ledger.mark(Stage.ASSIGN, self._clock.now_ns())
+
+    def _record(self, point: Point, plan: Plan, request: Request, budget: Budget, decision: Decision) -> bool:
+        """Hand the decision to the log, which never blocks. False: it is full."""
         record = record_of(point, plan, request, budget, decision, self._clock.wall_ns(), keep_text=self._keep_text)
         is_kept = self._log.append(record)
-        if self._await_commit:
-            start_ns = self._clock.now_ns()
-            hop_ns = self._descent.hop_ns(start_ns)
-            left_ns = budget.deadline_ns - self._own_cost.tail_ns(start_ns) - hop_ns - start_ns
-            is_missed = not (is_kept and await self._committed(left_ns))
-            self.commits_missed_total += is_missed  # read after the wait: others count meanwhile
         budget.ledger.mark(Stage.POLICY, self._clock.now_ns())
+        return is_kept
 
-    async def _committed(self, within_ns: int) -> bool:
-        """Whether everything that was logged so far reached the disk in time."""
+    async def _is_durable(self, durable: Awaitable[None], budget: Budget, decision: Decision) -> bool:
+        """Whether it reached the disk before the answer is due."""
+        start_ns = self._clock.now_ns()
+        until_ns = budget.deadline_ns - self._own_cost.tail_ns(start_ns) - self._descent.hop_ns(start_ns)
         try:
-            await asyncio.wait_for(self._log.commit(), max(0, within_ns) / 1e9)
+            await asyncio.wait_for(durable, max(0, until_ns - start_ns) / 1e9)
         except (TimeoutError, LogUnavailable):
             return False
+        finally:
+            decision.waited_ns += self._clock.now_ns() - start_ns
         return True

@@ -14,9 +14,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from router.assembly import build_app
-from router.http import admin, decisions, health, models, openapi
+from router.http import adapters, admin, decisions, health, models, openapi, webhooks
 from router.http.app import HttpServer
+from router.http.assignment import assignment_routes
 from router.http.interactions import Interactions
+from router.http.socket import Sockets
+from router.pages import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,20 +36,35 @@ _M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 131_072  # mallopt(3)
 
 def make_http(app: App) -> HttpServer:
     """All resources of the server, by path."""
-    interactions = Interactions(app)
+    interactions, sockets, pages = Interactions(app), Sockets(), page.Pages()
     routes: dict[str, dict[str, Handler]] = {
+        **assignment_routes(app, sockets),
+        **pages.routes,
         "/v1/interactions": {"POST": interactions.post},
         "/v1/interactions:batch": {"POST": interactions.post_batch},
         "/v1/admin/faults": {"GET": admin.get_faults, "PUT": admin.put_faults},
         "/v1/admin/models": {"GET": models.get_models},
         "/v1/admin/models/activate": {"POST": models.post_activate},
         "/v1/admin/models/rollback": {"POST": models.post_rollback},
+        "/v1/admin/webhooks": {"GET": webhooks.get_webhooks},
+        "/v1/adapters/rocketchat/agent": {"GET": adapters.get_rocketchat_agent},
+        "/v1/adapters/rocketchat/events": {"POST": adapters.post_rocketchat_event},
+        "/v1/adapters/chatwoot/events": {"POST": adapters.post_chatwoot_event},
         "/healthz": {"GET": health.healthz},
         "/readyz": {"GET": health.readyz},
         "/metrics": {"GET": health.MetricsPage(app).get},
         "/openapi.json": {"GET": openapi.page()},
     }
-    return HttpServer(app, routes, {decisions.PREFIX: {"GET": decisions.get_decision}})
+    return HttpServer(
+        app,
+        routes,
+        {
+            decisions.PREFIX: {"GET": decisions.get_decision},
+            webhooks.PREFIX: {"GET": webhooks.get_dead, "POST": webhooks.post_replay},
+            page.PREFIX: {"GET": pages.get},
+        },
+        sockets,
+    )
 
 
 async def serve(config: Config, *, allow_faults: bool, on_ready: Callable[[str], None]) -> None:
@@ -120,6 +138,7 @@ async def drain(app: App, http: HttpServer, listener: asyncio.Server) -> None:
     app.is_ready = False
     app.models.stop()
     http.is_draining = True
+    http.sockets.drain()
     await _stop_listening(listener, http)
     clock = app.clock
     until_ns = clock.now_ns() + int(app.config.settings.server.drain_ms * 1e6)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -25,19 +27,35 @@ This page is made from the code (`python -m tests.reference > docs/configuration
 
 def page() -> str:
     parts = [INTRO]
-    for section in msgspec.structs.fields(Settings):
-        heading, struct = section.encode_name, section.type
-        if get_origin(struct) is dict:  # as many as there are names
-            heading, struct = f"{heading}.NAME", get_args(struct)[1]
+    for heading, struct in _sections(Settings):
         parts.append(f"## [{heading}]\n\n{_first_line(struct)}\n")
         parts.append("| key | default | allowed | meaning |\n|---|---|---|---|")
         hints = get_type_hints(struct, include_extras=True)
         for field in msgspec.structs.fields(struct):
             kind, meta = _unwrap(hints[field.name])
-            default = "required" if field.required else f"`{msgspec.json.encode(field.default).decode()}`"
+            default = "required" if field.required else f"`{msgspec.json.encode(_default(field)).decode()}`"
             parts.append(f"| `{field.encode_name}` | {default} | {_allowed(kind, meta)} | {meta.description} |")
         parts.append("")
     return "\n".join(parts)
+
+
+def _sections(settings: type[Any], prefix: str = "") -> Iterator[tuple[str, type[Any]]]:
+    """Each table by its heading; a struct whose fields are tables itself is those."""
+    for field in msgspec.structs.fields(settings):
+        heading, kind = f"{prefix}{field.encode_name}", field.type
+        if get_origin(kind) is dict:  # as many as there are names
+            yield f"{heading}.NAME", get_args(kind)[1]
+        elif isinstance(kind, UnionType):  # it may be missing
+            yield heading, get_args(kind)[0]
+        elif any(isinstance(each.type, UnionType) for each in msgspec.structs.fields(kind)):
+            yield from _sections(kind, f"{heading}.")
+        else:
+            yield heading, kind
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    made = field.default_factory
+    return field.default if made is msgspec.NODEFAULT else made()
 
 
 def _first_line(struct: type[Any]) -> str:
@@ -59,6 +77,8 @@ def _allowed(kind: Any, meta: msgspec.Meta) -> str:
     limits = " and ".join(f"{sign} {value:,}" for sign, value in bounds if value is not None)
     if limits:
         return limits
+    if get_origin(kind) is dict:
+        return "table of strings"
     return "list of strings" if get_origin(kind) is tuple else {bool: "true, false"}.get(kind, "string")
 
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from budgets.job import Batch
+    from router.handover import Handover
     from router.log import Log
 
 ROUTES = ("cards", "loans", "help", "human", "blocking")
@@ -179,6 +180,7 @@ def build_spine(
     max_jobs: int = 64,
     max_inflight: int = 1_024,
     await_commit: bool = False,
+    handover: Handover | None = None,
     runner: type[Runner[Key, Question, Prediction]] = Runner,
     overload_control: type[Overload] = Overload,
 ) -> Spine:
@@ -213,7 +215,7 @@ def build_spine(
     prober = Prober(loop, clock, executor, lambda: point.plan)
     pipeline = Pipeline(
         clock=clock, admission=admission, control=control, cache=answers, descent=descent, log=log, metrics=metrics,
-        ids=IdSource(clock, rng), keep_text=True, await_commit=await_commit,
+        ids=IdSource(clock, rng), keep_text=True, await_commit=await_commit, handover=handover,
     )  # fmt: skip
     return Spine(
         loop, large, small, rungs, point, executor, flights, control, answers, admission, metrics, log, monitor,

@@ -53,6 +53,8 @@ def _facts(scenario: Scenario, schedule: Schedule, payloads: tuple[Payload, ...]
     yield "name", scenario.name + (f": {scenario.description}" if scenario.description else "")
     yield "target", f"{target.url.rstrip('/')}{target.path}, {target.connections} connections"
     yield "payload", f"{len(payloads):,} rows, {labelled:,} with a label; {scenario.payload.sample}"
+    if scenario.agents is not None:
+        yield "agents", f"{scenario.agents.count:,}, the last signs in after {write_ns(scenario.agents.arrive)}"
     yield "budget", f"{scenario.budget.deadline}: {budgets_ms.min():.4g} to {budgets_ms.max():.4g} ms"
     for key, words, weights in (
         ("channels", schedule.channels, scenario.mix),

@@ -156,6 +156,21 @@ class QualitySpec(Spec, frozen=True, kw_only=True):
     budget: Annotated[Ns, Meta(description="of the repeated requests")] = _default(1 * S)
 
 
+class AgentsSpec(Spec, frozen=True, kw_only=True):
+    """People who are simulated beside the load: they sign in, accept what they are offered, talk, and complete it."""
+
+    count: Annotated[int, Meta(ge=1, le=2_000)]
+    arrive: Annotated[Ns, Meta(description="from the first sign-in, at the start, to the last")] = _default(30 * S)
+    reaction: Annotated[Ns, Meta(description="from an offer to its accept, in the mean (exponential)")] = _default(
+        2 * S
+    )
+    handling: Annotated[Ns, Meta(description="of a talk, in the mean (exponential)")] = _default(20 * S)
+    capacity: Annotated[int, Meta(ge=1, le=1_000, description="weight that one may hold")] = 6
+    queues: Annotated[tuple[str, ...], Meta(description="none: all that the server has")] = ()
+    skills: Annotated[dict[str, Annotated[int, Meta(ge=1, le=5)]], Meta(description="none: all, at 5")] = {}
+    channels: Annotated[tuple[str, ...], Meta(min_length=1)] = ("chat", "email", "voice")
+
+
 class Scenario(Spec, frozen=True, kw_only=True):
     """The file."""
 
@@ -169,6 +184,7 @@ class Scenario(Spec, frozen=True, kw_only=True):
     mix: Annotated[Weights, Meta(description="channels and their weights; none: all are `chat`")] = {}
     criticality: Annotated[Weights, Meta(description="criticalities and their weights; none: not said")] = {}
     phases: Annotated[list[PhaseSpec], Meta(min_length=1, max_length=200)]
+    agents: Annotated[AgentsSpec | None, Meta(description="none: nobody takes what comes into queues")] = None
     faults: Annotated[list[FaultSpec], Meta(max_length=100)] = []
     gates: Annotated[list[GateSpec], Meta(max_length=100)] = []
     validity: ValiditySpec = msgspec.field(default_factory=ValiditySpec)

@@ -274,6 +274,46 @@ def add_audit(commands: Commands) -> None:
     _add_config(audit, _HERE_OR_EXAMPLE)
 
 
+def add_simulate(commands: Commands) -> None:
+    simulate = _command(
+        commands,
+        "simulate",
+        "play days of customers and agents through the assignment engine, and compare policies",
+        "takt simulate                                    # a bank's Monday, two policies",
+        "takt simulate my-day.toml --policy queues.toml --policy changed.toml --out report.html",
+        "takt simulate --log var/takt.sqlite --policy queues.toml --policy changed.toml   # what really came",
+        "takt simulate day --days 30 --json | jq '.policies[1].differences'",
+    )
+    simulate.add_argument(
+        "world",
+        nargs="?",
+        metavar="WORLD",
+        help="a TOML file of customers and agents, or `day`, which comes with Takt (default: day)",
+    )
+    simulate.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="play what this log holds, in place of a WORLD: who came, who was there",
+    )
+    simulate.add_argument(
+        "--policy",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="a queues.toml; repeat it to compare: the first is what the others are compared with"
+        " (default: those that the world names)",
+    )
+    simulate.add_argument(
+        "--days", type=_between(1, 10_000), default=10, metavar="N", help="days to play, each drawn anew (default: 10)"
+    )
+    simulate.add_argument(
+        "--seed", type=_natural, default=0, metavar="N", help="the same seed gives the same figures (default: 0)"
+    )
+    simulate.add_argument("--out", type=Path, metavar="FILE", help="also write a report with plots, one HTML file")
+    simulate.add_argument("--json", action="store_true", help="one line of JSON instead of tables")
+
+
 def _natural(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")

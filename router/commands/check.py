@@ -16,6 +16,7 @@ from models.errors import ModelError
 from models.features import normalise
 from models.spec import OUT_OF_SCOPE, read_manifest, verify
 from router.activation import check_providers
+from router.adapters.settings import find_problems
 from router.commands.location import config_flag, find_config, shown
 from router.commands.terminal import note, say, table
 from router.commands.train import TRAINING
@@ -32,11 +33,14 @@ from router.policy.project import (
     read_toml,
     read_utterances,
 )
+from router.queues import fit_queues, problems_of, unknown_targets
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
+
+    from router.assign.policy import Policy
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -125,29 +129,53 @@ def _check_settings(path: Path, environment: Mapping[str, str], findings: Findin
 
 
 def _check_policy(config: Config, findings: Findings) -> Project | None:
-    """Routes and rules, each file by itself, together, and each rule compiled."""
+    """Routes, rules and queues, each file by itself, together, and each rule compiled."""
     routes_path, rules_path = config.routes_path, config.rules_path
     routes = findings.attempt(read_toml, routes_path, RoutesFile)
     rules = findings.attempt(read_toml, rules_path, RulesFile)
     if routes is not None:
         names = f"{len(routes.routes)} routes; default {routes.default}, unsure {routes.unsure}"
         findings.rows.append(("routes", shown(routes_path), names))
+    queues = _check_queues(config, routes, findings)
+    for problem in find_problems(config.settings.adapters, queues):
+        findings.add_problem(f"{config.folder / 'takt.toml'}: {problem}")
     if rules is not None:
         findings.rows.append(("rules", shown(rules_path), f"{len(rules.guards)} guards, {len(rules.rules)} rules"))
         for kind in ("guards", "rules"):
             for spec in getattr(rules, kind):
-                _check_rule(RulesFile(**{kind: (spec,)}), config, findings)
+                _check_rule(RulesFile(**{kind: (spec,)}), queues, config, findings)
     findings.attempt(read_project, routes_path, rules_path)
     if routes is None:
         return None
     return Project(routes=routes, rules=rules or RulesFile(), routes_path=routes_path)
 
 
-def _check_rule(single: RulesFile, config: Config, findings: Findings) -> None:
+def _check_queues(config: Config, routes: RoutesFile | None, findings: Findings) -> Collection[str]:
+    """The names of the queues; whether the policy can take effect, and whether each route finds its queue."""
+    path = config.queues_path
+    if path is None:
+        findings.rows.append(("queues", "-", "none, so decisions create no tasks"))
+        return ()
+    raw = findings.attempt(parse_toml, path)
+    policy: Policy | None = None if raw is None else findings.attempt(fit_queues, raw, str(path))
+    if policy is None:
+        return () if raw is None or not isinstance(raw.get("queues"), dict) else raw["queues"]
+    for problem in problems_of(policy, path.parent):
+        findings.add_problem(f"{path}: {problem}")
+    found = f"{len(policy.queues)} queues: {', '.join(policy.queues)}; version {policy.version}"
+    findings.rows.append(("queues", shown(path), found))
+    if routes is not None:
+        targets = {name: spec.target for name, spec in routes.routes.items()}
+        for problem in unknown_targets(targets, policy):
+            findings.add_problem(f"{config.routes_path}: {problem}, of {shown(path)}")
+    return policy.queues
+
+
+def _check_rule(single: RulesFile, queues: Collection[str], config: Config, findings: Findings) -> None:
     """Compile one guard or rule by itself, so that each one's problem is found."""
     alone = Project(routes=RoutesFile(default="", unsure="", routes={}), rules=single, routes_path=config.routes_path)
     try:
-        build_point("interactions", alone, config.settings.budget)
+        build_point("interactions", alone, config.settings.budget, queues)
     except PolicyError as error:
         findings.add_problem(f"{config.rules_path}: {error}")
 

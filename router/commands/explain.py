@@ -85,6 +85,8 @@ def _facts(record: DecisionRecord) -> Iterator[tuple[str, str]]:
     sure = "" if record.confidence is None else f", confidence {record.confidence:.2f}"
     yield "decided by", f"{_RUNGS.get(record.rung, record.rung)}{sure}"
     yield "because", _REASONS.get(record.reason, record.reason)
+    if record.task_id is not None:
+        yield "task", f"{record.task_id}: GET /v1/tasks/{record.task_id}/explain tells where it is and why"
     if record.match is not None:
         yield "matched", f"{record.match.name}: {record.match.why}"
     yield "pressure", _pressure(record)

@@ -13,7 +13,7 @@ from router.commands.terminal import say
 if TYPE_CHECKING:
     from argparse import Namespace
 
-FILES = ("takt.toml", "routes.toml", "rules.toml")
+FILES = ("takt.toml", "routes.toml", "rules.toml", "queues.toml")
 
 
 def run(args: Namespace) -> int:

@@ -74,7 +74,7 @@ async def _answer(config: Config, interaction: Interaction) -> Answer:
 
 async def _started(config: Config) -> App:
     """An app with its log open; where the log can't be used, the decision is made all the same."""
-    app = build_app(config)
+    app = build_app(config, has_desk=False)
     try:
         await app.start()
     except BaseException as error:
@@ -84,7 +84,7 @@ async def _started(config: Config) -> App:
         _not_logged(str(error))
     else:
         return app
-    app = build_app(config, log_to_memory=True)
+    app = build_app(config, log_to_memory=True, has_desk=False)
     try:
         await app.start()
     except BaseException:

@@ -66,6 +66,39 @@ class AdmissionReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """The verdict was not enforced."""
 
 
+class OfferAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is being asked to take a task."""
+
+    id: str
+    resource_id: str
+    expires_in_s: float
+
+
+class TaskAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The task of a decision; what is not known yet, or makes no sense in its state, is left out."""
+
+    id: str
+    state: Annotated[
+        str,
+        _words(
+            "pending", "refused", "scheduled", "queued", "offered", "assigned", "paused", "wrapping", "completed",
+            "canceled",
+        ),
+    ]  # fmt: skip
+    """pending: the log did not have it in time, and `GET /v1/tasks/{id}` tells; refused: see `reason`."""
+    queue: str | None = None
+    position: int | None = None
+    """Its place in the queue, from 1."""
+    ewt_s: float | None = None
+    """Expected wait."""
+    offer: OfferAnswer | None = None
+    open_at: str | None = None
+    """When a scheduled one is queued, RFC 3339."""
+    reason: str | None = None
+    """Why it was refused, canceled or scheduled: a word for programs, and `detail` for people."""
+    detail: str | None = None
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a 200."""
 
@@ -78,7 +111,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     alternatives: tuple[Alternative, ...]
     reason: Annotated[str, _words(*(reason.value for reason in Reason))]
-    task: None = None
+    task: TaskAnswer | None = None
     admission: AdmissionReport
     budget: BudgetReport
 
@@ -122,3 +155,5 @@ class Decision:
     verdict: str = "admit"  # of the overload control
     is_dark: bool = False  # the verdict was recorded and not enforced
     run: RunFacts | None = None
+    task: TaskAnswer | None = None
+    waited_ns: int = 0  # for disks, which costs nothing of the server's own

@@ -28,6 +28,18 @@ for _rank, _member in enumerate(Criticality):
     _member.rank = _rank
 
 
+class TaskHints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the client knows of the task, should the decision create one. Strict: a typo would go unnoticed for long."""
+
+    priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] | None = None
+    """None: the queue's."""
+    skills: Annotated[dict[Id, Annotated[int, msgspec.Meta(ge=1, le=5)]], msgspec.Meta(max_length=32)] = {}
+    """Name and least proficiency, beside those that the queue asks for."""
+    preferred: Annotated[tuple[Id, ...], msgspec.Meta(max_length=16)] = ()
+    """Resources that are asked first, the last agent for example."""
+    service_class: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
 class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     """Unknown fields are ignored: a newer client may send more."""
 
@@ -39,6 +51,7 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     context: dict[Annotated[str, msgspec.Meta(max_length=128)], Any] = msgspec.field(default_factory=dict)
     budget_ms: float | None = None
     criticality: Criticality = Criticality.CRITICAL
+    task: TaskHints | None = None
 
 
 class InteractionBatch(msgspec.Struct, frozen=True, kw_only=True):

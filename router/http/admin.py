@@ -32,11 +32,11 @@ def check_admin(app: App, request: web.BaseRequest) -> None:
         if scheme.lower() != "bearer" or not hmac.compare_digest(bearer, token.encode()):
             raise Unauthorized("send `Authorization: Bearer` with the token of server.admin_token")
         return
-    if not _is_loopback(request.remote) or any(header in request.headers for header in _ON_BEHALF):
+    if not is_loopback(request.remote) or any(header in request.headers for header in _ON_BEHALF):
         raise Forbidden("without server.admin_token only this machine is let in, not through a proxy or a web page")
 
 
-def _is_loopback(peer: str | None) -> bool:
+def is_loopback(peer: str | None) -> bool:
     if peer is None:
         return False
     address = ipaddress.ip_address(peer.partition("%")[0])

@@ -29,6 +29,7 @@ def build_answer(app: App, interaction: Interaction, decision: Decision, budget:
         confidence=round(decision.confidence, 4),
         alternatives=tuple(Alternative(route, round(share, 4)) for route, share in decision.alternatives),
         reason=decision.reason.value,
+        task=decision.task,
         admission=AdmissionReport(interaction.criticality.value, decision.level, decision.verdict, decision.is_dark),
         budget=BudgetReport(
             total_ms=budget.total_ns / NS_PER_MS,

@@ -13,15 +13,17 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from multidict import istr
 
-from router.errors import NotAdmitted, RequestRefused
+from router.errors import NotAdmitted
 from router.http import codec
-from router.http.errors import MethodNotAllowed, NotFound, Problem, problem_of, title_of
+from router.http.errors import MethodNotAllowed, NotFound, Problem, Unfulfilled, problem_of, refusal_of, title_of
+from router.http.socket import Sockets
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
     from router.assembly import App
+    from router.errors import RequestRefused
 
     Handler = Callable[[App, web.BaseRequest], Awaitable[web.StreamResponse]]
     Methods = dict[str, Handler]
@@ -30,7 +32,10 @@ _LOGGER = logging.getLogger("takt.http")
 PROBLEM_JSON = "application/problem+json"
 ORIGIN, ACCEPT = istr("Origin"), istr("Accept")
 DROPPED_REASON, RETRY_AFTER = "X-Request-Dropped-Reason", "Retry-After"
-_EXPOSED = "Server-Timing, X-Route-Rung, X-Route-Degraded, X-Budget-Remaining-Ms, X-Request-Dropped-Reason, Retry-After"
+_EXPOSED = (
+    "Server-Timing, X-Route-Rung, X-Route-Degraded, X-Budget-Remaining-Ms, X-Request-Dropped-Reason, Retry-After, "
+    "ETag, Location, Idempotent-Replay, X-Takt-Position, X-Takt-Decision"
+)
 _MAX_AGE_S = "600"
 
 
@@ -77,6 +82,8 @@ class Connection(RequestHandler):
         A body that is incomplete will stay so: who waits for the rest of it is told.
         """
         self.has_ended = True
+        if self._upgraded:  # a WebSocket ends with either half
+            return False
         is_idle = not self._request_count or (self._waiter is not None and not self._waiter.done())
         if self._current_request is not None and not self._current_request.content.is_eof():
             self._current_request.content.set_exception(web.RequestPayloadError("the client stopped sending"))
@@ -104,9 +111,14 @@ class Connection(RequestHandler):
 
 
 class HttpServer(web.Server):
-    """Makes connections; dispatches requests to the resources."""
+    """Makes connections; dispatches requests to the resources.
 
-    def __init__(self, app: App, routes: dict[str, Methods], prefixes: dict[str, Methods]) -> None:
+    A resource is found by its whole path, or with `{}` in the third place of it; else by a prefix.
+    """
+
+    def __init__(
+        self, app: App, routes: dict[str, Methods], prefixes: dict[str, Methods], sockets: Sockets | None = None
+    ) -> None:
         settings = app.config.settings.server
         super().__init__(
             self.handle,
@@ -125,6 +137,7 @@ class HttpServer(web.Server):
         self.max_connections = settings.max_connections
         self.now_ns, self.late_ns = app.clock.now_ns, app.lag.estimate.late_ns
         self.is_draining = False
+        self.sockets = Sockets() if sockets is None else sockets
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
@@ -142,7 +155,8 @@ class HttpServer(web.Server):
                 if handler is None:
                     raise MethodNotAllowed(sorted(methods))
                 response = await handler(self._app, request)
-        except RequestRefused as refused:
+        except Unfulfilled as error:
+            refused = refusal_of(error)
             if not isinstance(refused, NotAdmitted):  # those the pipeline has counted
                 self._app.metrics.refused.child(refused.code).inc()
             response = refusal_response(refused)
@@ -158,6 +172,12 @@ class HttpServer(web.Server):
         methods = self._routes.get(path)
         if methods is not None:
             return methods
+        parts = path.split("/", 4)
+        if len(parts) > 3:  # noqa: PLR2004 - /v1/tasks/ID and what follows it
+            parts[3] = "{}"
+            methods = self._routes.get("/".join(parts))
+            if methods is not None:
+                return methods
         for prefix, prefixed in self._prefixes.items():
             if path.startswith(prefix):
                 return prefixed
@@ -171,7 +191,7 @@ class HttpServer(web.Server):
         headers["Access-Control-Allow-Origin"] = origin
         headers["Access-Control-Expose-Headers"] = _EXPOSED
         if request.method == "OPTIONS":
-            headers["Access-Control-Allow-Methods"] = "GET, POST, PUT"
+            headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH"
             headers["Access-Control-Allow-Headers"] = request.headers.get("Access-Control-Request-Headers", "")
             headers["Access-Control-Max-Age"] = _MAX_AGE_S
 

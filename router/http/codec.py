@@ -45,10 +45,10 @@ class Decoder:
         except RecursionError:
             raise Malformed("the body is nested too deeply") from None
         if isinstance(value, Interaction):
-            _check_context(value.context, "$.context")
+            check_context(value.context, "$.context")
         elif isinstance(value, InteractionBatch):
             for number, each in enumerate(value.interactions):
-                _check_context(each.context, f"$.interactions[{number}].context")
+                check_context(each.context, f"$.interactions[{number}].context")
         return value
 
 
@@ -79,7 +79,7 @@ def encode(media_type: str, value: object) -> bytes:
     return _ENCODE[media_type](value)
 
 
-def _check_context(context: dict[str, Any], where: str) -> None:
+def check_context(context: dict[str, Any], where: str) -> None:
     """Refuse what no condition can read: one such value would keep every guard that names `context` from matching.
 
     Raises: Malformed. 0.5 us for a small one, 0.3 ms at most.

@@ -6,7 +6,9 @@ from http import HTTPStatus
 
 import msgspec
 
+from router.assign.errors import Refused
 from router.errors import RequestRefused
+from router.log import LogError
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -17,6 +19,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     detail: str = ""
     type: str = "about:blank"
+    fallback: str = ""
+    """Of a task that was not taken: the route that stands in."""
 
 
 def title_of(status: int) -> str:
@@ -25,7 +29,11 @@ def title_of(status: int) -> str:
 
 def problem_of(refused: RequestRefused) -> Problem:
     return Problem(
-        title=title_of(refused.status), status=refused.status, code=refused.code, detail=refused.detail[:1_000]
+        title=title_of(refused.status),
+        status=refused.status,
+        code=refused.code,
+        detail=refused.detail[:1_000],
+        fallback=refused.fallback,
     )
 
 
@@ -71,3 +79,47 @@ class KeyReused(RequestRefused):
 
 class Unavailable(RequestRefused):
     status, code, retry_after_s = 503, "unavailable", 1
+
+
+class NoAssignment(RequestRefused):
+    """This server assigns nothing."""
+
+    status, code = 404, "no-assignment"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this server has no queues: write [queues.NAME] into queues.toml beside takt.toml and restart it"
+        )
+
+
+class EngineRefused(RequestRefused):
+    """The assignment engine has refused a command, with its own status and code."""
+
+    def __init__(self, refused: Refused) -> None:
+        self.status, self.code = refused.status, refused.code
+        self.retry_after_s = 1 if refused.status == 503 else None  # noqa: PLR2004
+        super().__init__(refused.detail)
+
+
+class LogDown(RequestRefused):
+    """What can't be made durable is not done, or not confirmed."""
+
+    retry_after_s = 1
+
+    def __init__(self, error: LogError) -> None:
+        self.status, self.code = error.status, error.code
+        super().__init__(str(error))
+
+
+Unfulfilled = (RequestRefused, Refused, LogError)
+"""All that is no bug: for `except`."""
+
+
+def refusal_of(error: BaseException) -> RequestRefused:
+    """What a client is told of an error that is one of `Unfulfilled`."""
+    if isinstance(error, Refused):
+        return EngineRefused(error)
+    if isinstance(error, LogError):
+        return LogDown(error)
+    assert isinstance(error, RequestRefused)  # noqa: S101 - there is no other
+    return error

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ACCEPT, AUTHORIZATION = istr("Accept"), istr("Authorization")
 CRITICALITY, IDEMPOTENCY_KEY = istr("X-Criticality"), istr("Idempotency-Key")
 _MAX_KEY_CHARS = 256
+_PATH = "POST /v1/interactions"
 # A batch is decided in slices, so that other connections get their turn of the event loop in between.
 _SLICE = 16
 # Nothing is wrong with a request that has waited no longer.
@@ -130,6 +131,8 @@ class Interactions:
         fingerprint = hashlib.sha256(received.media_type.encode() + b"\n" + received.body).digest()
         entry = self._kept.find(key, received.handled_ns)
         if entry is None:
+            # The task of the decision is kept for it, too, and longer: through a restart.
+            asked.request.key, asked.request.digest = f"{_PATH}\n{key}", fingerprint
             entry = Entry(fingerprint, received.handled_ns, asyncio.ensure_future(_decide_and_finish(app, asked)))
             self._kept.begin(key, entry)
             entry.answer.add_done_callback(lambda answer: self._drop_if_failed(key, answer))

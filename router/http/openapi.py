@@ -11,7 +11,7 @@ from router.activation import Activated
 from router.domain.decision import Answer
 from router.domain.interaction import Interaction, InteractionBatch
 from router.faults import FaultPlan
-from router.http import codec
+from router.http import codec, openapi_assignment
 from router.http.app import PROBLEM_JSON, json_response
 from router.http.errors import Problem
 from router.http.models import ActivateRequest, ModelsPage
@@ -38,11 +38,13 @@ _PROBLEMS = {
     "403": "without a token only the server's own machine is let in",
     "404": "not there",
     "408": "the body took too long",
-    "409": "another version is being loaded",
+    "409": "another version is being loaded; the state of the task or the resource does not allow it",
+    "410": "the offer's time was over",
+    "412": "it went on: the version or the fence is not that of now",
     "413": "the body is too large",
     "415": "neither JSON nor MessagePack",
     "422": "well-formed, but refused: the Idempotency-Key was used for another body, or the version must not serve",
-    "503": "shed, draining or not ready",
+    "503": "shed, draining, full or not ready, or the log can't be written",
     "504": "the budget has run out or can't be met",
 }
 _BODY_PROBLEMS = ("400", "408", "413", "415")
@@ -67,7 +69,7 @@ def document() -> dict[str, Any]:
     """The whole description. Pure: the same for every server of a version."""
     structs = (
         Interaction, InteractionBatch, Answer, DecisionRecord, FaultPlan, ActivateRequest, Activated, ModelsPage,
-        Problem, Status,
+        Problem, Status, *openapi_assignment.structs(),
     )  # fmt: skip
     _, components = msgspec.json.schema_components(structs, ref_template=_REF)
     # JSON tells an answer from a problem by its fields; msgspec's unions would need a tag.
@@ -107,6 +109,7 @@ def document() -> dict[str, Any]:
             "/v1/admin/models/rollback": {
                 "post": _change("Serve the version before again", None, "Activated", "409", "422", "503")
             },
+            **openapi_assignment.paths(_PROBLEMS, _BOTH, PROBLEM_JSON),
             "/healthz": {"get": _get("The process is alive", "Status")},
             "/readyz": {"get": _get("Models are loaded, traffic is welcome", "Status", ("503",))},
             "/metrics": {"get": {"summary": "Prometheus metrics", "responses": {"200": {"description": "as text"}}}},

@@ -1,4 +1,4 @@
-"""The `[server]` table of takt.toml."""
+"""The `[server]` and `[agents]` tables of takt.toml."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         tuple[str, ...], Meta(description='origins of browser frontends, as "https://shop.example"; "*" for any')
     ] = ()
     admin_token: Annotated[
-        str, Meta(description="bearer token for /v1/admin and decisions; empty: only loopback, and not through a proxy")
+        str, Meta(description="bearer token for /v1/admin, decisions, supervisors; empty: only loopback, and no proxy")
     ] = ""
     most_critical: Annotated[
         Criticality, Meta(description="requests without the key of a caller are no more critical than this")
@@ -52,3 +52,19 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         int, Meta(ge=1, le=10_000_000, description="answers kept for their Idempotency-Key; the oldest goes first")
     ] = 10_000
     idempotency_s: Annotated[float, Meta(gt=0, le=604_800, description="how long such an answer is kept, s")] = 600.0
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How agents' programs show whom they act for."""
+
+    secret: Annotated[
+        str,
+        Meta(
+            pattern=r"^([!-~]{32,256})?\Z",
+            description="signs agents' tokens: 32 to 256 printable ASCII characters, no blank; empty: there are none",
+        ),
+    ] = ""
+
+    def __repr__(self) -> str:
+        """Without the secret, wherever this ends up."""
+        return "AgentSettings()"

@@ -4,51 +4,58 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
+from typing import Generic, TypeVar
 
-from router.log.record import DecisionRecord
+T = TypeVar("T")
 
 
-class Backlog:
-    """Records accepted and not yet durable, oldest first.
+class Backlog(Generic[T]):
+    """What was accepted and is not yet durable, oldest first.
 
-    Invariant: accepted_total - settled_total == len(self) <= bound, but for the moment inside a call.
-    A record leaves only by `settle`, so whoever looks here first and in the store second never misses it.
+    Invariant: accepted_total - settled_total == len(self), which is <= bound, but for the moment inside a call and
+    for what was forced in. An item leaves only by `settle`, so whoever looks here first and in the store second
+    never misses it.
 
-    Safety: one thread offers, one other takes (`batch`, `settle`), any may `find`. No lock: each call
+    Safety: one thread offers, one other takes (`batch`, `settle`), any may take a `snapshot`. No lock: each call
     touches the deque by single C calls, which CPython's interpreter lock makes atomic.
     """
 
-    __slots__ = ("_records", "accepted_total", "bound", "refused_total", "settled_total")
+    __slots__ = ("_items", "accepted_total", "bound", "refused_total", "settled_total")
 
     def __init__(self, bound: int) -> None:
-        self._records: deque[DecisionRecord] = deque()
+        self._items: deque[T] = deque()
         self.bound = bound
         self.accepted_total = 0
         self.refused_total = 0
         self.settled_total = 0
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._items)
 
-    def offer(self, record: DecisionRecord) -> bool:
-        """Accept a record, or count it as refused when the bound is reached."""
-        if len(self._records) >= self.bound:
+    def offer(self, item: T) -> bool:
+        """Accept an item, or count it as refused when the bound is reached."""
+        if len(self._items) >= self.bound:
             self.refused_total += 1
             return False
-        self._records.append(record)
+        self._items.append(item)
         self.accepted_total += 1
         return True
 
-    def batch(self, most: int) -> list[DecisionRecord]:
-        """The oldest records, which stay until `settle`."""
-        return list(islice(self._records, most))
+    def force(self, item: T) -> None:
+        """Accept an item whatever the bound is."""
+        self._items.append(item)
+        self.accepted_total += 1
+
+    def batch(self, most: int) -> list[T]:
+        """The oldest items, which stay until `settle`."""
+        return list(islice(self._items, most))
 
     def settle(self, count: int) -> None:
-        """Let go of the oldest `count` records: they are durable, or given up."""
+        """Let go of the oldest `count` items: they are durable, or given up."""
         for _ in range(count):
-            self._records.popleft()
+            self._items.popleft()
         self.settled_total += count
 
-    def find(self, decision_id: str) -> DecisionRecord | None:
-        """The first record of this id. Cost: O(bound)."""
-        return next((r for r in self._records.copy() if r.decision_id == decision_id), None)
+    def snapshot(self) -> list[T]:
+        """All items, oldest first. Cost: O(bound)."""
+        return list(self._items.copy())

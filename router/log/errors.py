@@ -30,3 +30,9 @@ class LogUnavailable(LogError):
 
     status = 503
     code = "log-unavailable"
+
+
+class LogFenced(LogUnavailable):
+    """Another process has taken the commands over; trying again helps only where that one answers."""
+
+    code = "log-fenced"

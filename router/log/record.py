@@ -62,3 +62,5 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     run: RunFacts | None = None
     began_ns: int = 0
     """Where its budget began on the server's monotonic clock: puts all runs of a server in their order."""
+    task_id: str | None = None
+    """The task that it created, or whose conversation it belongs to."""

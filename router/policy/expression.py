@@ -31,6 +31,8 @@ MAX_BODY_CHARS = 100  # a macro's body runs once for each element
 MAX_PATTERN_WEIGHT = 500  # see `_weight`
 # As large as a client likes.
 _LARGE = frozenset(("context", "text"))
+# Dear to get or to convert.
+_DEAR = frozenset(("context", "queues"))
 _STRING = re.compile(r"[rR](?:\"[^\"]*\"|'[^']*')|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", re.DOTALL)
 _MACRO = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter)\s*\(\s*(\w*)")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
@@ -47,7 +49,7 @@ class _Part(NamedTuple):
 class Expression:
     """A compiled condition over named variables. `holds` never raises: what can't be evaluated does not hold."""
 
-    __slots__ = ("_parts", "errors_total", "last_error", "source")
+    __slots__ = ("_bare", "_parts", "errors_total", "last_error", "source")
 
     def __init__(self, source: str, variables: Iterable[str]) -> None:
         """Compile. Raises: ExpressionError saying what is wrong and what is allowed."""
@@ -69,7 +71,7 @@ class Expression:
         self._parts = tuple(
             _Part(program, tuple(name for name in allowed if name in program.variables())) for program in programs
         )
-        self.source = source
+        self.source, self._bare = source, bare
         self.errors_total = 0
         self.last_error = ""
 
@@ -95,6 +97,16 @@ class Expression:
         if failure:
             self._count(failure)
         return not failure
+
+    def fields_of(self, variable: str) -> set[str] | None:
+        """The keys that the condition names of a map, as `map.key` or `map["key"]`. None: it may read any of them."""
+        named: set[str] = set()
+        of_it = re.compile(rf"(?<![\w.]){variable}\b(?:\s*\.\s*(\w+)(?!\w|\s*\()|\s*\[\s*([\"'] *[\"'])\s*\])?")
+        for found in of_it.finditer(self._bare):
+            if not found[1] and not found[2]:
+                return None
+            named.add(found[1] or self.source[found.start(2) + 1 : found.end(2) - 1])
+        return named
 
     def _count(self, failure: str) -> None:
         self.errors_total += 1
@@ -171,7 +183,7 @@ def _closing(bare: str, start: int) -> int:
 
 
 def _split(source: str, bare: str) -> list[str]:
-    """The terms of a top-level `&&`: those without `context`, which is dear to convert, and those with it."""
+    """The terms of a top-level `&&`: those of what costs next to nothing, and those of what is dear."""
     depth, ends, starts = 0, [], [0]
     for at, char in enumerate(bare):
         depth += (char in "([{") - (char in ")]}")
@@ -183,7 +195,7 @@ def _split(source: str, bare: str) -> list[str]:
     cheap: list[str] = []
     dear: list[str] = []
     for start, end in zip(starts, [*ends, len(bare)], strict=True):
-        (dear if "context" in _NAME.findall(bare[start:end]) else cheap).append(source[start:end])
+        (dear if _DEAR.intersection(_NAME.findall(bare[start:end])) else cheap).append(source[start:end])
     return [" && ".join(terms) for terms in (cheap, dear) if terms]
 
 

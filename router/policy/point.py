@@ -15,7 +15,7 @@ from router.policy.errors import ExpressionError, PolicyError
 from router.policy.expression import Expression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from budgets.deadline import BudgetSettings
     from models.classifier import Prediction
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 # Guards, rules and conditions see this much of a text; models see less.
 MAX_READ_CHARS = 2_048
-# What a condition may name.
+# What a condition may name. QUEUES: what waits where, only where there are queues.
 VARIABLES = ("text", "channel", "customer_id", "session_id", "context", "criticality", "budget_ms")
+QUEUES = "queues"
 
 
 class Verdict(NamedTuple):
@@ -68,6 +69,10 @@ class Request:
     words: list[str] = field(default_factory=list)  # of the text, without punctuation
     values: tuple[Value, ...] = ()  # of the plan's columns
     caller: str | None = None  # by whose key it came; router/http/callers.py
+    key: str = ""  # its Idempotency-Key, and a hash of what it asked under it
+    digest: bytes = b""
+    is_question: bool = False  # it wants to know, and creates no task
+    queues: Callable[[], dict[str, Any]] | None = None  # what a condition may name of them: state of the queues now
 
     def read(self, columns: tuple[Column, ...], at_ns: int) -> None:
         """Read the beginning of the text, as much as decides anything, and what is known beside it at `at_ns` (UTC)."""
@@ -85,6 +90,8 @@ class Request:
                 return self.interaction.criticality.value
             case "budget_ms":
                 return self.budget_ms
+            case "queues":
+                return {} if self.queues is None else self.queues()
             case _:
                 return getattr(self.interaction, name)
 
@@ -100,6 +107,7 @@ class Point:
     default: str
     unsure: str
     budget: BudgetSettings
+    queues: tuple[str, ...] = ()  # those whose state guards and rules name
     plan: Plan = COLD
 
     def read(self, prediction: Prediction, threshold: float, rung: str, reason: Reason) -> Decision:
@@ -113,23 +121,39 @@ class Point:
         return Decision(self.unsure, rung, Reason.UNSURE, confidence, alternatives)
 
 
-def build_point(name: str, project: Project, budget: BudgetSettings) -> Point:
-    """Compile a project's routes and rules. Raises: PolicyError naming the rule and what is wrong with it."""
+def build_point(name: str, project: Project, budget: BudgetSettings, queues: Collection[str] = ()) -> Point:
+    """Compile a project's routes and rules, whose conditions may name the state of `queues`.
+
+    Raises: PolicyError naming the rule and what is wrong with it.
+    """
+    guards = [_compile("guards", spec, 1.0, queues) for spec in project.rules.guards]
+    rules = [_compile("rules", spec, spec.confidence, queues) for spec in project.rules.rules]
     return Point(
         name=name,
         targets={route: spec.target for route, spec in project.routes.routes.items()},
-        guards=RuleBook([_compile("guards", spec, confidence=1.0) for spec in project.rules.guards]),
-        rules=RuleBook([_compile("rules", spec, confidence=spec.confidence) for spec in project.rules.rules]),
+        guards=RuleBook(guards),
+        rules=RuleBook(rules),
         default=project.routes.default,
         unsure=project.routes.unsure,
         budget=budget,
+        queues=tuple(sorted({queue for rule in (*guards, *rules) for queue in _queues_of(rule, queues)})),
     )
 
 
-def _compile(kind: str, spec: GuardSpec, confidence: float) -> Rule[Callable[[str], Any], Verdict]:
+def _queues_of(rule: Rule[Callable[[str], Any], Verdict], queues: Collection[str]) -> Collection[str]:
+    """The queues whose state a rule reads: those it names one by one, else all."""
+    if not isinstance(rule.when, Expression):
+        return ()
+    named = rule.when.fields_of(QUEUES)
+    return queues if named is None else named
+
+
+def _compile(
+    kind: str, spec: GuardSpec, confidence: float, queues: Collection[str]
+) -> Rule[Callable[[str], Any], Verdict]:
     where = f"[[{kind}]] {spec.name}"
     try:
-        when = None if spec.when is None else Expression(spec.when, VARIABLES)
+        when = None if spec.when is None else _condition(spec.when, queues)
     except ExpressionError as error:
         raise PolicyError(f"{where}: when: {error}") from None
     keywords = []
@@ -141,3 +165,11 @@ def _compile(kind: str, spec: GuardSpec, confidence: float) -> Rule[Callable[[st
             raise PolicyError(f"{where}: keywords: {keyword!r} has no letters")
         keywords.append(phrase + "*" * keyword.endswith("*"))
     return Rule(spec.name, Verdict(spec.route, confidence), tuple(keywords), when)
+
+
+def _condition(source: str, queues: Collection[str]) -> Expression:
+    """Raises: ExpressionError."""
+    condition = Expression(source, (*VARIABLES, QUEUES) if queues else VARIABLES)
+    if unknown := sorted((condition.fields_of(QUEUES) or set()) - set(queues)):
+        raise ExpressionError(f"`{source}` names {QUEUES}.{unknown[0]}; the queues are {', '.join(sorted(queues))}")
+    return condition

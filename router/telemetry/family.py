@@ -109,8 +109,15 @@ class CounterFamily(Family[Counter]):
 class ReadingFamily(Family[Reading]):
     """Gauges, or counts that something else keeps."""
 
-    def __init__(self, kind: Literal["gauge", "counter"], name: str, text: str, *labels: Label) -> None:
-        super().__init__(name, text, *labels, make=Reading)
+    def __init__(
+        self,
+        kind: Literal["gauge", "counter"],
+        name: str,
+        text: str,
+        *labels: Label,
+        max_children: int = MAX_CHILDREN,
+    ) -> None:
+        super().__init__(name, text, *labels, make=Reading, max_children=max_children)
         self.kind = kind
 
 

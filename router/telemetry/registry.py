@@ -12,6 +12,7 @@ from budgets.ledger import STAGES
 from budgets.shedding import Verdict
 from router.domain.decision import Reason
 from router.domain.interaction import Criticality
+from router.telemetry.assignment import AssignmentMetrics
 from router.telemetry.family import (
     MAX_CHILDREN,
     Counter,
@@ -48,6 +49,7 @@ VERDICTS = tuple(each.value for each in Verdict)
 EXECUTOR_USES = ("used", "wasted")
 SWAP_OUTCOMES = ("activated", "refused")
 TRACE_LOSSES = ("rate", "queue", "export")
+WEBHOOK_OUTCOMES = ("delivered", "failed")
 # Every code is a constant of a class of errors: there are about 30.
 _MOST_CODES = 60
 
@@ -95,6 +97,12 @@ class Metrics:
         self.model_swaps = CounterFamily(
             "takt_model_swaps_total", "Versions of models that were to be activated.", Label("outcome", SWAP_OUTCOMES)
         )
+        self.webhook_attempts = CounterFamily(
+            "takt_webhook_attempts_total",
+            "Events sent to a webhook or by an adapter, by how the attempt ended.",
+            Label("webhook"),
+            Label("outcome", WEBHOOK_OUTCOMES),
+        )
         self.request_seconds = HistogramFamily(
             "takt_request_seconds",
             "Time to answer, waiting for the event loop included.",
@@ -111,6 +119,7 @@ class Metrics:
             "takt_loop_lag_seconds", "How late the event loop runs what is due.", edges_ns=LOOP_LAG_EDGES_NS
         )
         self._declare_readings(rung)
+        self.assignment = AssignmentMetrics()
         self._stages = [self.stage_seconds.child(stage) for stage in STAGES]
         self._classes = [
             (self.class_answers.child(each, "false"), self.class_answers.child(each, "true")) for each in CRITICALITIES
@@ -209,6 +218,18 @@ class Metrics:
             "Cache look-ups, by what they found.",
             Label("kind", CACHE_KINDS),
         )
+        self.webhook_pending = ReadingFamily(
+            "gauge", "takt_webhook_pending", "Events under way to a webhook, or waiting for a retry.", Label("webhook")
+        )
+        self.webhook_dead = ReadingFamily(
+            "gauge", "takt_webhook_dead", "Events that were given up and can be replayed.", Label("webhook")
+        )
+        self.webhook_gaps = ReadingFamily(
+            "counter",
+            "takt_webhook_gaps_total",
+            "How often events had left the log before a webhook took them in.",
+            Label("webhook"),
+        )
         self.ready = ReadingFamily("gauge", "takt_ready", "1 while the server accepts requests.")
         self.info = ReadingFamily(
             "gauge",
@@ -221,7 +242,8 @@ class Metrics:
     def families(self) -> list[CounterFamily | HistogramFamily | ReadingFamily]:
         """Every metric in the order of its declaration."""
         kinds = (CounterFamily, HistogramFamily, ReadingFamily)
-        return [family for family in vars(self).values() if isinstance(family, kinds)]
+        own = [family for family in vars(self).values() if isinstance(family, kinds)]
+        return [*own, *self.assignment.families()]
 
     def set_info(self, version: str, plan_version: str) -> None:
         """Say what runs; a new plan replaces the old line."""

@@ -26,7 +26,7 @@ from router.domain.decision import Decision, Reason
 from router.server import make_http
 from tests.bench import report
 from tests.bench.decision_profile import _serve
-from tests.bench.server_process import models_dir
+from tests.bench.server_process import NO_QUEUES, models_dir
 from tests.bench.servers import echo
 from tests.bench.traffic import EXAMPLE, unseen_requests
 
@@ -60,6 +60,7 @@ PARTS: dict[str, Callable[[App], None]] = {
 async def _measure(part: str, folder: str, rounds: int, count: int, seed: int) -> tuple[float, float]:
     """Median CPU us of an echo and of a decision without `part`."""
     overrides = {"TAKT__MODELS__DIR": str(models_dir(("small",))), "TAKT__LOG__PATH": f"{folder}/{part}.sqlite"}
+    overrides |= NO_QUEUES
     app = build_app(load_config(EXAMPLE / "takt.toml", overrides), log_to_memory=part == "the log on disk")
     await app.start()
     http, requests = make_http(app), unseen_requests(seed, budget_ms=1_000)

@@ -27,7 +27,7 @@ from router.assembly import build_app
 from router.config import load_config
 from router.server import make_http
 from tests.bench import report
-from tests.bench.server_process import models_dir
+from tests.bench.server_process import NO_QUEUES, models_dir
 from tests.bench.traffic import EXAMPLE, unseen_requests
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ async def _serve(make: Callable[[], asyncio.Protocol], requests: Iterator[bytes]
 
 async def _profile(folder: str, count: int, seed: int) -> tuple[float, pstats.Stats]:
     overrides = {"TAKT__MODELS__DIR": str(models_dir(("small",))), "TAKT__LOG__PATH": f"{folder}/log.sqlite"}
+    overrides |= NO_QUEUES
     app = build_app(load_config(EXAMPLE / "takt.toml", overrides))
     await app.start()
     gc.freeze()

@@ -33,7 +33,7 @@ from loadtest.view import view
 from models.spec import read_manifest
 from models.store import resolve
 from tests.bench import report
-from tests.bench.server_process import GENERATOR_CORE, ServerProcess
+from tests.bench.server_process import GENERATOR_CORE, NO_QUEUES, ServerProcess
 from tests.bench.traffic import EXAMPLE
 
 if TYPE_CHECKING:
@@ -166,7 +166,10 @@ def search(given: Namespace) -> object:
 @contextmanager
 def _server(models: Path) -> Iterator[ServerProcess]:
     with TemporaryDirectory() as folder:
-        environment = {"TAKT__MODELS__DIR": str(models), "TAKT__LOG__PATH": str(Path(folder, "takt.sqlite"))}
+        environment = {
+            "TAKT__MODELS__DIR": str(models),
+            "TAKT__LOG__PATH": str(Path(folder, "takt.sqlite")),
+        } | NO_QUEUES
         with ServerProcess("takt-faults", **environment) as server:
             yield server
 

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +26,7 @@ import msgspec
 
 from budgets.clock import SystemClock
 from router.log import DecisionRecord, GroupLog, LogSettings, SqliteStore
+from router.log.journal import Step
 from tests.log_records import FULL
 
 _BURST = 200
@@ -35,9 +37,9 @@ _PAIRS = 20
 class ExecutemanyStore(SqliteStore):
     """The store, but row by row."""
 
-    def write(self, records: list[DecisionRecord]) -> int:
+    def write(self, records: list[DecisionRecord], steps: Sequence[Step] = ()) -> int:
         """Write a group in one transaction."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO decisions (decision_id, at_ns, record) VALUES (?,?,?)",
                 [(record.decision_id, record.at_ns, msgspec.msgpack.encode(record)) for record in records],

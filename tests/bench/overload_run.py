@@ -24,7 +24,7 @@ from loadtest.view import View, view
 from tests.bench.baselines import EXPECTED_MS, TIMEOUT_MS
 from tests.bench.overload_bank import MODELS, write_texts
 from tests.bench.overload_plan import Plan, mixing, scenario
-from tests.bench.server_process import GENERATOR_CORE, ServerProcess
+from tests.bench.server_process import GENERATOR_CORE, NO_QUEUES, ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +79,7 @@ def server(
     with TemporaryDirectory() as folder:
         settings = {
             "TAKT__MODELS__DIR": str(MODELS), "TAKT__LOG__PATH": str(Path(folder, "takt.sqlite")),
-            TIMEOUT_MS: f"{timeout_ms}", EXPECTED_MS: f"{expected_ms}",
+            TIMEOUT_MS: f"{timeout_ms}", EXPECTED_MS: f"{expected_ms}", **NO_QUEUES,
         }  # fmt: skip
         with ServerProcess(kind, **(settings | (environment or {}))) as process:
             yield process

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SERVER_CORE, GENERATOR_CORE = 0, 1
 _READY_WITHIN_S = 60.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+NO_QUEUES = {"TAKT__FILES__QUEUES": ""}
+"""Decisions alone: what tasks cost is measured by benches of their own."""
 
 
 class ServerProcess:
@@ -81,8 +83,8 @@ class ServerProcess:
 
 
 def takt(log_path: Path, rungs: tuple[str, ...] = ("small",), kind: str = "takt") -> ServerProcess:
-    """Takt with the example bank, its log where the caller wants it."""
-    return ServerProcess(kind, TAKT__MODELS__DIR=str(models_dir(rungs)), TAKT__LOG__PATH=str(log_path))
+    """Takt with the example bank but without its queues, its log where the caller wants it."""
+    return ServerProcess(kind, TAKT__MODELS__DIR=str(models_dir(rungs)), TAKT__LOG__PATH=str(log_path), **NO_QUEUES)
 
 
 def models_dir(rungs: tuple[str, ...]) -> Path:

@@ -30,7 +30,7 @@ from models.data import read_csv
 from models.spec import read_manifest, write_manifest
 from tests.bench import report
 from tests.bench.open_loop import Reply, decode, open_loop, quantiles_ms
-from tests.bench.server_process import ServerProcess, models_dir, pin_generator
+from tests.bench.server_process import NO_QUEUES, ServerProcess, models_dir, pin_generator
 from tests.bench.traffic import EXAMPLE, unseen_requests
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ def main() -> None:
         version = Path(given.models) if given.models else models_dir(("small", "large"))
         names = two_versions(Path(folder, "models"), version)
         log_path = Path(folder, "log.sqlite")
-        with ServerProcess("takt", TAKT__MODELS__DIR=f"{folder}/models", TAKT__LOG__PATH=str(log_path)) as server:
+        with ServerProcess(
+            "takt", TAKT__MODELS__DIR=f"{folder}/models", TAKT__LOG__PATH=str(log_path), **NO_QUEUES
+        ) as server:
             pin_generator()
             before_bytes = server.rss_bytes()
             seen, swaps = uvloop.run(_run(server, names, given))

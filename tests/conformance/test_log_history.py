@@ -11,7 +11,8 @@ from typing import Protocol
 import pytest
 
 from budgets.clock import SystemClock
-from router.log import GroupLog, History, Log, LogRefused, MemoryLog, SqliteStore, base, since, sqlite
+from router.log import GroupLog, History, Log, LogRefused, MemoryLog, SqliteStore, base, since
+from router.log.sqlite import decision
 from tests.log_records import FULL, name, record, settings
 
 Scenario = Callable[[Log, History], Awaitable[None]]
@@ -24,7 +25,7 @@ class Run(Protocol):
 @pytest.fixture(params=["memory", "sqlite"])
 def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a scenario with a started log and, in place of another process, a history of it."""
-    monkeypatch.setattr(sqlite, "_ROWS_A_PAGE", 7)
+    monkeypatch.setattr(decision, "_ROWS_A_PAGE", 7)
 
     async def main(scenario: Scenario) -> None:
         chosen = settings(tmp_path / "takt.sqlite")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 from blockbuster import BlockBuster
 
+from tests.http_desk import QUEUES, SECRET, Floor
 from tests.http_project import SURE_TEXT, train_models, write_project
 from tests.http_server import JSON_TYPE, LoopThread, Running
 from tests.hurry import hurried
@@ -82,6 +84,26 @@ def slow(loop_thread: LoopThread, make_config: MakeConfig) -> Iterator[Running]:
         reply = running.ask("PUT", "/v1/admin/faults", b'{"store": {"delay_ms": 150}}', JSON_TYPE)
         assert reply.status == 200
         yield running
+
+
+@pytest.fixture(scope="session")
+def with_queues(loop_thread: LoopThread, make_config: MakeConfig) -> Iterator[Running]:
+    """A server that assigns; everybody on this machine is a supervisor."""
+    config = make_config(agents__secret=SECRET)
+    (config.folder / "queues.toml").write_text(QUEUES, encoding="utf-8")
+    with loop_thread.serving(config) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def line_numbers() -> count[int]:
+    return count()
+
+
+@pytest.fixture
+def floor(with_queues: Running, line_numbers: count[int]) -> Floor:
+    """A queue of the test's own."""
+    return Floor(with_queues, line_numbers)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from budgets.clock import SystemClock
 from router.log import DecisionRecord, GroupLog, SqliteStore
+from router.log.journal import Step
 from tests.log_records import name, record, settings
 
 CRASHES = int(os.environ.get("TAKT_LOG_CRASHES", "5"))
@@ -28,10 +30,10 @@ LOSS_NS = 50_000_000
 class TellingStore(SqliteStore):
     """Tells on stdout when a write begins and ends, so that a stall of the disk can be told from ours."""
 
-    def write(self, records: list[DecisionRecord]) -> int:
+    def write(self, records: list[DecisionRecord], steps: Sequence[Step] = ()) -> int:
         """Write and tell."""
         _tell("begin")
-        left_out = super().write(records)
+        left_out = super().write(records, steps)
         _tell("end")
         return left_out
 

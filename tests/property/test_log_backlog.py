@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from router.log import DecisionRecord
 from router.log.backlog import Backlog
-from tests.log_records import name, record
+from tests.log_records import record
 
 
 class BacklogMachine(RuleBasedStateMachine):
@@ -15,10 +15,11 @@ class BacklogMachine(RuleBasedStateMachine):
 
     @initialize(bound=st.integers(1, 8))
     def begin(self, bound: int) -> None:
-        self.backlog = Backlog(bound)
+        self.backlog: Backlog[DecisionRecord] = Backlog(bound)
         self.bound = bound
         self.waiting: list[DecisionRecord] = []
         self.offered = 0
+        self.forced = 0
 
     @rule(count=st.integers(1, 10))
     def offer(self, count: int) -> None:
@@ -37,16 +38,19 @@ class BacklogMachine(RuleBasedStateMachine):
             self.backlog.settle(len(batch))
             self.waiting = self.waiting[len(batch) :]
 
-    @rule(number=st.integers(0, 40))
-    def find(self, number: int) -> None:
-        is_waiting = record(number) in self.waiting
-        assert self.backlog.find(name(number)) == (record(number) if is_waiting else None)
+    @rule()
+    def force(self) -> None:
+        self.backlog.force(record(self.offered))
+        self.waiting.append(record(self.offered))
+        self.offered += 1
+        self.forced += 1
 
     @invariant()
     def counts_add_up(self) -> None:
         if not hasattr(self, "backlog"):
             return
-        assert len(self.backlog) == len(self.waiting) <= self.bound
+        assert self.backlog.snapshot() == self.waiting
+        assert len(self.backlog) == len(self.waiting) <= self.bound + self.forced
         assert self.backlog.accepted_total - self.backlog.settled_total == len(self.backlog)
         assert self.backlog.accepted_total + self.backlog.refused_total == self.offered
 

@@ -195,5 +195,5 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_those_that_come_with_takt() -> None:
-    with pytest.raises(ScenarioError, match=r"is no scenario.*dead-store, flash-crowd, ramp, slow-model, soak, steady"):
+    with pytest.raises(ScenarioError, match=r"is no scenario.*dead-store, flash-crowd, morning-peak, ramp, slow-model"):
         parse_scenario("stedy")

@@ -6,18 +6,25 @@ import asyncio
 import threading
 from pathlib import Path
 
-from router.assembly import build_app, plan_version
+import pytest
+
+from router.assembly import App, build_app, plan_version
+from router.assign.command import CreateTask
 from router.config import Config
+from router.policy.errors import PolicyError
 from router.policy.project import read_project
 from router.telemetry.family import ReadingFamily
 from tests.http_project import RULES, write_project
 from tests.jobs import job_of, linear, work_of
 from tests.spine import Spine, play, served
 
-# Of the model rungs, which `App.install` has; and of the span export, which is only there where it is configured.
+# Of the model rungs, which `App.install` has; of the span export, webhooks and queues, where they are configured.
 FED_LATER = {
     "takt_breaker_state", "takt_rung_cost_seconds", "takt_predictor_coverage", "takt_batches_total",
     "takt_batch_texts_total", "takt_info", "takt_traces_dropped_total",
+    "takt_webhook_pending", "takt_webhook_dead", "takt_webhook_gaps_total",
+    "takt_queue_waiting", "takt_queue_longest_wait_seconds", "takt_queue_agents", "takt_tasks_total",
+    "takt_offers_total",
 }  # fmt: skip
 
 
@@ -36,6 +43,53 @@ def test_every_reading_has_a_source(tmp_path: Path) -> None:
                 assert child.read is not None
                 assert float(child.read()) >= 0
         await app.close()
+
+    asyncio.run(main())
+
+
+QUEUES = "[queues.cards]\n[queues.desk]\n[queues.humans]\n"
+
+
+def test_tasks_are_taken_up_and_a_queue_that_has_some_cannot_be_left_out(tmp_path: Path) -> None:
+    config = write_project(tmp_path, None)
+    queues = tmp_path / "queues.toml"
+
+    async def begin() -> App:
+        app = build_app(config)
+        await app.log.start()
+        assert app.desk is not None
+        assert app.handover is not None
+        await app._take_up(app.desk, app.handover)
+        return app
+
+    async def main() -> None:
+        queues.write_text(QUEUES, encoding="utf-8")
+        app = await begin()
+        assert app.desk is not None
+        await app.desk.submit(CreateTask(id="t-1", queue="cards"))
+        await app.close()
+        app = await begin()
+        assert app.desk is not None
+        assert app.desk.state.tasks["t-1"].queue == "cards"
+        await app.close()
+        queues.write_text(QUEUES.replace("cards", "card"), encoding="utf-8")
+        routes = config.routes_path
+        routes.write_text(routes.read_text(encoding="utf-8").replace('"cards"', '"card"'), encoding="utf-8")
+        app = build_app(config)
+        with pytest.raises(PolicyError, match=r"queues\.toml: queues\.cards: tasks or resources are in it"):
+            await app.start()
+        await app.close()
+
+    asyncio.run(main())
+
+
+def test_a_route_to_a_queue_that_is_not_there_refuses_to_start(tmp_path: Path) -> None:
+    config = write_project(tmp_path, None)
+    (tmp_path / "queues.toml").write_text(QUEUES.replace("cards", "card"), encoding="utf-8")
+
+    async def main() -> None:
+        with pytest.raises(PolicyError, match=r"routes\.toml: routes\.card_lost: target\.name = 'cards' is no queue"):
+            build_app(config)
 
     asyncio.run(main())
 

@@ -58,6 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["init", str(folder)]) == 0
     (folder / "routes.toml").write_text(ROUTES, encoding="utf-8")
     (folder / "rules.toml").write_text("", encoding="utf-8")
+    (folder / "queues.toml").unlink()
     write_rows(folder / "utterances.csv", _ROWS)
     assert main(["train", "-c", str(folder / "takt.toml")]) == 0
     return folder

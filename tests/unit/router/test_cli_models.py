@@ -158,7 +158,13 @@ def test_training_says_what_it_cannot_do(
     done = takt(capsys, "train", *argv)
     assert (done.code, done.out) == (2, "")
     assert says in done.err
-    assert sorted(file.name for file in fresh.iterdir()) == ["own.csv", "routes.toml", "rules.toml", "takt.toml"]
+    assert sorted(file.name for file in fresh.iterdir()) == [
+        "own.csv",
+        "queues.toml",
+        "routes.toml",
+        "rules.toml",
+        "takt.toml",
+    ]
 
 
 @pytest.mark.usefixtures("fresh")

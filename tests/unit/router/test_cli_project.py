@@ -51,7 +51,7 @@ def test_init_overwrites_nothing(project: Path, capsys: pytest.CaptureFixture[st
     (project / "rules.toml").write_text("mine", encoding="utf-8")
     done = takt(capsys, "init", project)
     assert done.code == 2
-    assert "routes.toml, rules.toml would be overwritten" in done.err
+    assert "routes.toml, rules.toml, queues.toml would be overwritten" in done.err
     assert (project / "rules.toml").read_text(encoding="utf-8") == "mine"
     assert not (project / "takt.toml").exists()
 
@@ -92,6 +92,40 @@ def test_check_finds_everything_that_is_wrong(project: Path, capsys: pytest.Capt
         assert said in done.err
     assert all(line.startswith("error: ") for line in done.err.splitlines())
     assert len(done.err.splitlines()) == 7
+
+
+def test_check_finds_what_is_wrong_with_queues(project: Path) -> None:
+    edit(project / "queues.toml", "[queues.service]", "[queues.servant]")
+    edit(project / "queues.toml", "ewt_s > 600.0", "ewt > 600.0")
+    edit(project / "rules.toml", 'when = \'channel == "phone"', 'when = \'queues.cards.free > 0 && channel == "phone"')
+    findings = _check(project)
+    for said in (
+        "queues.toml: queues.billing.steps[2].queues: 'service' is not there; there are billing, servant",
+        "queues.toml: queues.billing.overflow[0].queue: 'service' is not there",
+        "queues.toml: queues.billing.overflow[0].when: `ewt > 600.0` names ewt; the variables are agents,",
+        "routes.toml: routes.human_agent: target.name = 'service' is no queue; the queues are billing, servant",
+        "rules.toml: [[guards]] vip_on_the_phone: when: `queues.cards.free > 0 &&",
+    ):
+        assert any(said in problem for problem in findings.problems), said
+    assert len(findings.problems) == 5
+
+
+def test_check_finds_adapters_whose_queues_are_not_there(project: Path) -> None:
+    file = project / "takt.toml"
+    adapter = '[adapters.rocketchat]\ntoken = "0123456789abcdef"\nqueue = "sales"\n'
+    file.write_text(f"{file.read_text(encoding='utf-8')}{adapter}", encoding="utf-8")
+    (problem,) = _check(project).problems
+    assert problem.startswith(f"{file}: adapters.rocketchat.queue = 'sales': there is no such queue")
+
+
+def test_check_of_a_project_without_queues(project: Path) -> None:
+    (project / "queues.toml").unlink()
+    findings = _check(project)
+    assert findings.problems == []
+    assert ("queues", "-", "none, so decisions create no tasks") in findings.rows
+    edit(project / "takt.toml", 'queues = "queues.toml"', 'queues = "my.toml"')
+    (problem,) = _check(project).problems
+    assert "my.toml: no such file" in problem
 
 
 def test_check_says_a_file_that_is_not_toml_once(project: Path) -> None:
@@ -155,6 +189,7 @@ def test_check_of_a_project_without_rules_or_utterances(tmp_path: Path) -> None:
     findings = _check(tmp_path)
     assert findings.problems == []
     assert "0 guards, 0 rules" in {row[2] for row in findings.rows}
+    assert "none, so decisions create no tasks" in {row[2] for row in findings.rows}
     (warning,) = findings.warnings
     assert "0 routes have utterances" in warning
 

@@ -59,6 +59,17 @@ def callers(folder: Path, text: str, **environment: str) -> Settings:
     return load_config(path, environment).settings
 
 
+def test_where_the_queues_are(tmp_path: Path) -> None:
+    file = tmp_path / "takt.toml"
+    file.touch()
+    assert load_config(file, {}).queues_path is None
+    (tmp_path / "queues.toml").touch()
+    assert load_config(file, {}).queues_path == tmp_path / "queues.toml"
+    assert load_config(file, {"TAKT__FILES__QUEUES": ""}).queues_path is None
+    mine = load_config(file, {"TAKT__FILES__QUEUES": "mine.toml"})
+    assert mine.queues_path == tmp_path / "mine.toml", "who names a file means one that is there"
+
+
 def test_callers_have_names_and_keys_and_no_cap_unless_stated(tmp_path: Path) -> None:
     text = f'[callers.shop]\nkey = "{KEY}"\n[callers.batch]\nkey = "{KEY}x"\nmost_critical = "sheddable"\n'
     found = callers(tmp_path, text).callers

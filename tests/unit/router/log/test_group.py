@@ -12,47 +12,9 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from budgets.clock import SystemClock
-from router.log import DecisionRecord, GroupLog, LogRefused, LogUnavailable
+from router.log import GroupLog, LogRefused, LogUnavailable
 from tests.log_records import name, record, settings
-
-WITHIN_S = 20
-
-
-class ScriptedStore:
-    """Keeps groups in a list; waits at the gate, and fails while `error` is set."""
-
-    def __init__(self) -> None:
-        self.groups: list[list[DecisionRecord]] = []
-        self.error: Exception | None = None
-        self.tidy_error: Exception | None = None
-        self.gate = threading.Event()
-        self.gate.set()
-        self.attempts = threading.Semaphore(0)
-        self.tidied = threading.Semaphore(0)
-        self.is_open = False
-
-    def open(self) -> None:
-        self.is_open = True
-
-    def write(self, records: list[DecisionRecord]) -> int:
-        self.attempts.release()
-        assert self.gate.wait(WITHIN_S)
-        if self.error is not None:
-            raise self.error
-        self.groups.append(records)
-        return sum(r.text == "not encodable" for r in records)
-
-    def tidy(self) -> bool:
-        self.tidied.release()
-        if self.tidy_error is not None:
-            raise self.tidy_error
-        return False
-
-    def find(self, decision_id: str) -> DecisionRecord | None:
-        return next((r for group in self.groups for r in group if r.decision_id == decision_id), None)
-
-    def close(self) -> None:
-        self.is_open = False
+from tests.log_stores import WITHIN_S, ScriptedStore, attempted
 
 
 def drive(scenario: Callable[[GroupLog, ScriptedStore], Awaitable[None]], queue: int = 10_000) -> ScriptedStore:
@@ -70,11 +32,6 @@ def drive(scenario: Callable[[GroupLog, ScriptedStore], Awaitable[None]], queue:
 
     asyncio.run(asyncio.wait_for(main(), WITHIN_S))
     return store
-
-
-async def attempted(store: ScriptedStore, times: int = 1) -> None:
-    for _ in range(times):
-        assert await asyncio.to_thread(store.attempts.acquire, timeout=4)  # less than the writer's idle wait
 
 
 def test_records_appended_together_are_written_together() -> None:
@@ -113,7 +70,7 @@ class LateDeque(deque[tuple[int, asyncio.Future[None]]]):
 
 def test_a_commit_that_comes_in_just_after_its_group_was_settled_is_told() -> None:
     async def scenario(log: GroupLog, store: ScriptedStore) -> None:
-        log._waiters = LateDeque(store)
+        log._lane.waiters = LateDeque(store)
         store.gate.clear()
         log.append(record(0))
         await attempted(store)

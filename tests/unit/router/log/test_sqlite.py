@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 
 from budgets.clock import ManualClock, SystemClock
 from router.log import DecisionRecord, GroupLog, LogRefused, LogSettings, LogUnavailable, SqliteStore
+from router.log.journal import Step
+from router.log.sqlite.file import live_bytes
 from tests.log_records import name, record, settings
 
 DAY_NS = 86_400_000_000_000
@@ -59,7 +61,7 @@ def test_it_is_read_without_being_opened(path: Path) -> None:
 
 def test_a_commit_reaches_the_disk(path: Path) -> None:
     store = opened(path)
-    with store._transaction() as connection:
+    with store.transaction() as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     store.close()
@@ -140,8 +142,8 @@ def test_the_oldest_go_when_all_are_too_many(path: Path) -> None:
         store.write([record(number, text="x" * 400) for number in range(start, start + 1000)])
     while store.tidy():
         pass
-    with store._transaction() as connection:
-        assert 500_000 < store._live_bytes(connection) <= 1_000_000
+    with store.transaction() as connection:
+        assert 500_000 < live_bytes(connection) <= 1_000_000
     assert store.find(name(0)) is None
     assert store.find(name(2999)) is not None
     store.close()
@@ -150,10 +152,10 @@ def test_the_oldest_go_when_all_are_too_many(path: Path) -> None:
 def test_a_newer_schema_is_refused(path: Path) -> None:
     opened(path).close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
-    with pytest.raises(LogRefused, match="schema is version 2, this Takt knows 1"):
+        connection.execute("PRAGMA user_version = 3")
+    with pytest.raises(LogRefused, match="schema is version 3, this Takt knows 2"):
         opened(path)
-    with pytest.raises(LogRefused, match="schema is version 2"):
+    with pytest.raises(LogRefused, match="schema is version 3"):
         SqliteStore(settings(path), SystemClock()).find(name(1))
 
 
@@ -208,10 +210,10 @@ class TightStore(SqliteStore):
 
     pages = 1_000_000
 
-    def write(self, records: list[DecisionRecord]) -> int:
+    def write(self, records: list[DecisionRecord], steps: Sequence[Step] = ()) -> int:
         """Set the limit in the writer's thread, whose connection it belongs to."""
         self._connection.execute(f"PRAGMA max_page_count = {self.pages}")
-        return super().write(records)
+        return super().write(records, steps)
 
 
 def test_a_full_disk_loses_only_what_the_queue_could_not_hold(path: Path) -> None:

@@ -227,3 +227,30 @@ def test_a_panic_without_a_message_is_a_message(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(cel, "compile", panic)
     with pytest.raises(ExpressionError, match="`true` is not CEL"):
         Expression("true", FACTS)
+
+
+@pytest.mark.parametrize(
+    ("source", "fields"),
+    [
+        ("queues.cards.ewt_s > 180.0 && channel == 'queues.chat'", {"cards"}),
+        ("queues['a-b'].free == 0 && has(queues . cards.is_open)", {"a-b", "cards"}),
+        ("queues.exists(q, q == 'x')", None),
+        ("queues[channel].free > 0 && queues.cards.free > 0", None),
+        ("size(queues) > 3", None),
+        ("context.queues.cards == 1", set()),
+    ],
+)
+def test_which_keys_of_a_map_a_condition_reads(source: str, fields: set[str] | None) -> None:
+    assert Expression(source, ("queues", "channel", "context")).fields_of("queues") == fields
+
+
+def test_what_is_dear_to_get_is_asked_for_last() -> None:
+    asked: list[str] = []
+
+    def fact(name: str) -> object:
+        asked.append(name)
+        return {"channel": "chat", "queues": {"cards": {"free": 1}}}[name]
+
+    expression = Expression("queues.cards.free > 0 && channel == 'voice'", ("queues", "channel"))
+    assert not expression.holds(fact)
+    assert asked == ["channel"]

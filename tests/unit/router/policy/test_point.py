@@ -114,3 +114,20 @@ def test_a_condition_sees_every_variable() -> None:
 @pytest.mark.parametrize("context", [{"vip": "yes"}, {"vip": 1}, {"vip": None}, {"vip": {}}, {}])
 def test_what_a_client_sends_cannot_make_a_condition_raise(context: dict[str, object]) -> None:
     assert matched(point(spec(when="context.vip")), request("a", context=context)) is None
+
+
+def test_queues_are_a_variable_where_there_are_queues() -> None:
+    routes = RoutesFile(default="help", unsure="help", routes={"help": RouteSpec(target=TARGET)})
+
+    def built(when: str, *queues: str) -> Point:
+        guard = RuleSpec(name="rule", route="help", when=when)
+        project = Project(routes=routes, rules=RulesFile(guards=(guard,)), routes_path=Path("routes.toml"))
+        return build_point("interactions", project, BudgetSettings(), queues)
+
+    assert built("queues.b.free == 0", "a", "b").queues == ("b",)
+    assert built("queues.all(q, queues[q].free == 0)", "a", "b").queues == ("a", "b")
+    assert built("true", "a", "b").queues == ()
+    with pytest.raises(PolicyError, match=r"names queues\.c; the queues are a, b"):
+        built("queues.c.free == 0", "a", "b")
+    with pytest.raises(PolicyError, match="names queues; the variables are"):
+        built("queues.c.free == 0")

@@ -1,0 +1,63 @@
+"""When something happens to a task, a resource or a queue by itself: the first of its deadlines is its timer.
+
+No state that is not final is without one, so nothing can be stuck for ever.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.assign.transition import TERMINAL, WAITING, OfferState, Presence, TaskState
+
+if TYPE_CHECKING:
+    from router.assign.entity import Queue, Resource, Task
+    from router.assign.state import Kind, State
+
+
+def of(state: State, kind: Kind, name: str) -> int:
+    """0: none."""
+    if kind == "task":
+        task = state.tasks.get(name)
+        return 0 if task is None else of_task(state, task)
+    if kind == "resource":
+        return of_resource(state.resources[name])
+    queue = state.queues.get(name)
+    return 0 if queue is None else of_queue(queue)
+
+
+def _first(*deadlines_ns: int) -> int:
+    return min((each for each in deadlines_ns if each > 0), default=0)
+
+
+def of_task(state: State, task: Task) -> int:
+    if task.state in TERMINAL:
+        return 0
+    own = task.assignment.ends_ns if task.assignment is not None else 0
+    if task.state is TaskState.WRAPPING:
+        return own
+    if task.state is TaskState.SCHEDULED:
+        return _first(task.ttl_ns, task.open_ns)
+    if task.state in WAITING:
+        late = 0 if task.is_late else task.target_ns
+        first = _first(
+            task.ttl_ns, late, task.step_ns, task.trigger_ns, task.customer_until_ns, *task.excluded.values()
+        )
+        if task.state is TaskState.OFFERED:
+            return _first(first, *(expires_ns(state, task, offer.expires_ns) for offer in task.offers
+                                   if offer.state is OfferState.PENDING))  # fmt: skip
+        return first
+    return _first(own, task.ttl_ns, task.pause_ns, task.customer_until_ns)
+
+
+def expires_ns(state: State, task: Task, stated_ns: int) -> int:
+    """When an offer really ends: a late accept counts for a moment."""
+    return stated_ns + int(state.channel(task.channel).accept_grace_ms * 1e6)
+
+
+def of_resource(resource: Resource) -> int:
+    missed_ns = resource.missed_until_ns if resource.presence is Presence.MISSED else 0
+    return _first(resource.lost_ns, missed_ns, resource.ramp_ns)
+
+
+def of_queue(queue: Queue) -> int:
+    return _first(queue.changes_ns, queue.gather_ns, queue.matching_ns)

@@ -1,0 +1,317 @@
+"""Groups: everybody who waits for the same, and who could take it. Derived from the entities, never stored."""
+
+from __future__ import annotations
+
+from heapq import merge
+from typing import TYPE_CHECKING
+
+from router.assign.capacity import slots
+from router.assign.ordered import Ordered
+from router.assign.requirement import FILTERS
+from router.assign.transition import Presence
+from router.assign.urgency import order_of, slope_milli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from router.assign.entity import Resource, Task
+    from router.assign.policy import QueuePolicy
+    from router.assign.requirement import Signature
+    from router.assign.state import State
+
+Key = tuple[int, int, str]
+"""Of a task in a line: (order, number, id), the most urgent first."""
+FreeKey = tuple[int, int, str]
+"""Of a free resource: (rank, since, id), the first to be asked first."""
+
+
+class Line:
+    """Tasks of one class in a group: by urgency, and by the time they should be accepted by."""
+
+    __slots__ = ("by_order", "by_target")
+
+    def __init__(self) -> None:
+        self.by_order: Ordered[Key] = Ordered()
+        self.by_target: Ordered[Key] = Ordered()
+
+
+class Group:
+    """One requirement: its waiting tasks and its free resources."""
+
+    __slots__ = ("free", "lines", "members", "present", "shared", "signature", "size", "slots")
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self.members: set[str] = set()
+        self.present = 0  # members that are signed in
+        self.slots = 0  # how many such tasks those could hold at once who are available
+        self.shared: dict[str, int] = {}  # the same, of those who are in a queue
+        self.lines: dict[str, Line] = {}  # by class
+        self.size = 0
+        self.free: Ordered[FreeKey] = Ordered()
+
+    def add(self, service_class: str, order: Key, target: Key) -> None:
+        line = self.lines.get(service_class)
+        if line is None:
+            line = self.lines[service_class] = Line()
+        line.by_order.add(order)
+        line.by_target.add(target)
+        self.size += 1
+
+    def remove(self, service_class: str, order: Key, target: Key) -> None:
+        line = self.lines[service_class]
+        line.by_order.remove(order)
+        line.by_target.remove(target)
+        self.size -= 1
+        if not line.by_order:
+            del self.lines[service_class]
+
+    def waiting(self) -> Iterator[str]:
+        """The ids of all tasks, class by class."""
+        for line in self.lines.values():
+            for key in line.by_order:
+                yield key[2]
+
+
+class Index:
+    """All groups, who is in them, and the lines by which places are counted."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.groups: dict[Signature, Group] = {}
+        self.by_queue: dict[str, dict[Signature, Group]] = {}
+        self.traits: dict[str, frozenset[str]] = {}  # the conditions that hold for a resource
+        # Of each resource: the groups it is eligible for, and its key where it is free for such a task.
+        self._members: dict[str, dict[Group, FreeKey | None]] = {}
+        self._placed: dict[str, tuple[Group, str, Key, Key]] = {}  # a task that may be offered now
+        self._lined: dict[str, tuple[str, str, Key]] = {}  # a task that waits: queue, class, key
+        self._lines: dict[str, dict[str, Ordered[Key]]] = {}
+
+    # Tasks.
+
+    def line_up(self, task: Task) -> None:
+        """Count a task as waiting in its queue."""
+        key = (order_of(self._state.policy, task), task.number, task.id)
+        self._lined[task.id] = task.queue, task.service_class, key
+        self._lines.setdefault(task.queue, {}).setdefault(task.service_class, Ordered()).add(key)
+        self._count(task.queue, 1)
+
+    def step_out(self, task: Task) -> None:
+        """It waits no more."""
+        queue, service_class, key = self._lined.pop(task.id)
+        self._lines[queue][service_class].remove(key)
+        self._count(queue, -1)
+
+    def is_lined(self, task_id: str) -> bool:
+        return task_id in self._lined
+
+    def _count(self, queue: str, change: int) -> None:
+        self._state.queues[queue].waiting += change
+        self._state.touch("queue", queue)
+
+    def position_of(self, task: Task, now_ns: int) -> int:
+        """1-based. Of other classes those count that are more urgent now, but for what the target adds."""
+        return self.ahead_of(task, task.queue, now_ns) + 1
+
+    def ahead_of(self, task: Task, queue: str, now_ns: int) -> int:
+        """How many that wait in a queue are more urgent than a task, which may wait in another one."""
+        lines = self._lines.get(queue, {})
+        return sum(self._ahead(task, name, line, now_ns) for name, line in lines.items())
+
+    def ahead_in(self, task: Task, group: Group, now_ns: int) -> int:
+        """The same of those who wait in a group."""
+        return sum(self._ahead(task, name, line.by_order, now_ns) for name, line in group.lines.items())
+
+    def _ahead(self, task: Task, service_class: str, line: Ordered[Key], now_ns: int) -> int:
+        policy, order = self._state.policy, order_of(self._state.policy, task)
+        if service_class == task.service_class:
+            return line.rank((order, task.number, task.id))
+        own = slope_milli(policy, task.service_class) * now_ns - order
+        return line.rank((slope_milli(policy, service_class) * now_ns - own,))
+
+    def waiting_in(self, queue: str) -> Iterator[str]:
+        """The ids of those who wait in a queue, the most urgent first, but for what the target adds."""
+        return self._by_urgency(self._lines.get(queue, {}).items())
+
+    def candidates(self, queue: str) -> Iterator[str]:
+        """The same of those for whom somebody is free. To be read before anything changes."""
+        groups = [group for group in self.by_queue.get(queue, {}).values() if group.free]
+        return self._by_urgency([(name, line.by_order) for group in groups for name, line in group.lines.items()])
+
+    def _by_urgency(self, lines: Iterable[tuple[str, Ordered[Key]]]) -> Iterator[str]:
+        policy, now_ns = self._state.policy, self._state.now_ns
+
+        def ranked(service_class: str, line: Ordered[Key]) -> Iterator[Key]:
+            aged = slope_milli(policy, service_class) * now_ns
+            return ((key[0] - aged, key[1], key[2]) for key in line)
+
+        return (key[2] for key in merge(*(ranked(name, line) for name, line in lines)))
+
+    def place(self, task: Task, signature: Signature) -> Group:
+        """From now on it may be offered to whoever meets the signature."""
+        group = self.group(signature)
+        order = (order_of(self._state.policy, task), task.number, task.id)
+        target = (task.target_ns, task.number, task.id)
+        group.add(task.service_class, order, target)
+        self._placed[task.id] = group, task.service_class, order, target
+        return group
+
+    def displace(self, task: Task) -> None:
+        """No more. Nothing happens to one that was not placed."""
+        placed = self._placed.pop(task.id, None)
+        if placed is not None:
+            group, service_class, order, target = placed
+            group.remove(service_class, order, target)
+
+    def group_of(self, task_id: str) -> Group | None:
+        """Where a task that may be offered now is placed."""
+        placed = self._placed.get(task_id)
+        return None if placed is None else placed[0]
+
+    # Groups.
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many different requirements wait as may; those who wait already can still change theirs."""
+        if len(self.groups) >= self._state.policy.max_requirements:
+            self._drop_empty()
+        return len(self.groups) >= self._state.policy.max_requirements
+
+    def group(self, signature: Signature) -> Group:
+        """The group of a requirement, made when it is first asked for."""
+        found = self.groups.get(signature)
+        if found is None:
+            if len(self.groups) >= self._state.policy.max_requirements:
+                self._drop_empty()
+            found = self.groups[signature] = Group(signature)
+            self.by_queue.setdefault(signature.queue, {})[signature] = found
+            for resource in self._state.resources.values():
+                self._enrol(found, resource)
+        return found
+
+    def present(self, signature: Signature) -> int:
+        """How many that meet it are signed in."""
+        return self.group(signature).present
+
+    def _drop_empty(self) -> None:
+        """Forget the groups in which nobody waits: they cost every change of a resource."""
+        empty = [signature for signature, group in self.groups.items() if not group.size]
+        for signature in empty:
+            group = self.groups.pop(signature)
+            del self.by_queue[signature.queue][signature]
+            for resource_id in group.members:
+                del self._members[resource_id][group]
+
+    def _enrol(self, group: Group, resource: Resource) -> None:
+        asked = group.signature
+        if not all(meets(resource, asked) for _, meets in FILTERS) or not self._state.holds(asked.condition, resource):
+            return
+        group.members.add(resource.id)
+        self._members[resource.id][group] = None
+        self._attend(group, resource, 1)
+        self._set_free(group, resource)
+
+    def _attend(self, group: Group, resource: Resource, sign: int) -> None:
+        if resource.presence is not Presence.OFFLINE:
+            group.present += sign
+        if resource.presence is Presence.AVAILABLE:
+            asked = group.signature
+            exclusive = self._state.channel(asked.channel).exclusive
+            some = sign * slots(resource, asked.channel, asked.weight, is_exclusive=exclusive)
+            group.slots += some
+            for queue in resource.queues:
+                group.shared[queue] = group.shared.get(queue, 0) + some
+
+    # Resources.
+
+    def insert(self, resource: Resource) -> None:
+        """Add a resource to all groups whose requirement it meets."""
+        facts = {"resource": _facts(resource)}
+        conditions = self._state.step_conditions.items()
+        self.traits[resource.id] = frozenset(text for text, holds in conditions if holds(facts))
+        self._members[resource.id] = {}
+        for group in self.groups.values():
+            self._enrol(group, resource)
+
+    def remove(self, resource: Resource) -> None:
+        """Take a resource out, with the presence and capacity that it was added with."""
+        for group, key in self._members.pop(resource.id).items():
+            group.members.discard(resource.id)
+            self._attend(group, resource, -1)
+            if key is not None:
+                group.free.remove(key)
+
+    def groups_of(self, resource: Resource) -> Iterator[Group]:
+        """The groups for which it is free now."""
+        for group, key in self._members[resource.id].items():
+            if key is not None:
+                yield group
+
+    def sign(self, resource: Resource, presence: Presence) -> None:
+        """Change the presence: counts who is signed in."""
+        groups = self._members[resource.id]
+        for group in groups:
+            self._attend(group, resource, -1)
+        resource.presence = presence
+        for group in groups:
+            self._attend(group, resource, 1)
+        self.refresh(resource)
+
+    def refresh(self, resource: Resource) -> None:
+        """Its capacity or presence has changed: free for what, and in which place."""
+        for group in self._members[resource.id]:
+            self._set_free(group, resource)
+
+    def is_free(self, group: Group, resource: Resource) -> bool:
+        return self._members[resource.id].get(group) is not None
+
+    def _set_free(self, group: Group, resource: Resource) -> None:
+        state, asked = self._state, group.signature
+        key = None
+        if state.is_ready(resource) and state.has_room(resource, asked.channel, asked.weight):
+            key = free_key(state.queue_policy(asked.queue), asked.channel, resource)
+        before = self._members[resource.id][group]
+        if key != before:
+            if before is not None:
+                group.free.remove(before)
+            if key is not None:
+                group.free.add(key)
+            self._members[resource.id][group] = key
+
+
+def rank_of(queue: QueuePolicy, channel: str) -> str:
+    """The ranking in force: chats go where there is most room, if nothing else is said."""
+    return queue.rank or ("least_load" if channel == "chat" else "longest_idle")
+
+
+def free_key(queue: QueuePolicy, channel: str, resource: Resource) -> FreeKey:
+    """Who is asked first. Ties go to who has been idle longest, then by id."""
+    idle_ns = idle_since(queue, resource)
+    match rank_of(queue, channel):
+        case "least_load":
+            return resource.used * 1_000_000 // max(1, resource.capacity), idle_ns, resource.id
+        case "round_robin":
+            return resource.offered_ns, idle_ns, resource.id
+        case "cost":
+            return int(resource.cost / max(resource.success, 1e-6) * 1e6), idle_ns, resource.id
+        case _:  # by score too: of a long list only the first are scored
+            return idle_ns, 0, resource.id
+
+
+def idle_since(queue: QueuePolicy, resource: Resource) -> int:
+    """Where its idle clock began: who never had a task has been idle since he became available."""
+    match queue.idle_since:
+        case "offer":
+            return resource.offered_ns or resource.available_ns
+        case "available":
+            return resource.available_ns
+        case _:
+            return resource.released_ns or resource.available_ns
+
+
+def _facts(resource: Resource) -> dict[str, object]:
+    return {
+        "id": resource.id, "kind": resource.kind, "name": resource.name, "queues": list(resource.queues),
+        "skills": dict(resource.skills), "attributes": resource.attributes, "capacity": resource.capacity,
+        "cost": resource.cost, "success": resource.success,
+    }  # fmt: skip

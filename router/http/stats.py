@@ -1,0 +1,63 @@
+"""/v1/stats: figures of queues and agents over a window (docs/queue-figures.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from router.assign.figures import AgentFigures, QueueFigures
+from router.http.errors import Unavailable
+from router.http.path import number
+from router.http.render import said
+from router.http.submission import desk_of, show
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from router.assembly import App
+    from router.assign.statistics import Statistics
+    from router.http.access import Access
+
+_DEFAULT_S, _DAY_S = 900, 86_400
+
+
+class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
+    window_s: int
+    at: str
+    queues: tuple[QueueFigures, ...]
+
+
+class AgentStats(msgspec.Struct, frozen=True, kw_only=True):
+    window_s: int
+    at: str
+    agents: tuple[AgentFigures, ...]
+
+
+class Stats:
+    """The resource."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def get_queues(self, app: App, request: web.BaseRequest) -> web.Response:
+        desk = desk_of(app)
+        self._access.of(request).require_supervisor()
+        window_s, now_ns = number(request, "window", _DEFAULT_S, _DAY_S), desk.now_ns()
+        figures = figures_of(app).queues(window_s, now_ns)
+        return await show(app, request, QueueStats(window_s=window_s, at=said(now_ns), queues=figures))
+
+    async def get_agents(self, app: App, request: web.BaseRequest) -> web.Response:
+        desk = desk_of(app)
+        self._access.of(request).require_supervisor()
+        window_s, now_ns = number(request, "window", _DEFAULT_S, _DAY_S), desk.now_ns()
+        figures = figures_of(app).agents(window_s, now_ns)
+        return await show(app, request, AgentStats(window_s=window_s, at=said(now_ns), agents=figures))
+
+
+def figures_of(app: App) -> Statistics:
+    """Raises: NoAssignment, Unavailable."""
+    desk_of(app)
+    if app.insight is None:
+        raise Unavailable("the figures are being recovered")
+    return app.insight.statistics

@@ -1,0 +1,42 @@
+// How many waited in the last 15 minutes, as steps. A picture for eyes, its sense in words for others.
+import { byId } from "./dom.js";
+
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [480, 150, 34, 20, 8];
+const MINUTES = 15;
+
+/** `values`: [{at, count}] by a steady clock in ms, the oldest first. */
+export function drawPlot(values, nowMs) {
+  const most = Math.max(4, ...values.map(({ count }) => count));
+  const x = (at) => LEFT + (WIDTH - LEFT) * (1 - (nowMs - at) / (MINUTES * 60_000));
+  const y = (count) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - count / most);
+  const last = values.at(-1)?.count ?? 0;
+  const figure = svg("svg", {
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    role: "img",
+    "aria-label": `${last} wait now; at most ${Math.max(0, ...values.map(({ count }) => count))} since this page was opened`,
+  });
+  for (const count of [0, Math.round(most / 2), most]) {
+    figure.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(count), y2: y(count) }));
+    figure.append(svg("text", { class: "tick end", x: LEFT - 5, y: y(count) + 4 }, String(count)));
+  }
+  for (const minutes of [15, 10, 5]) {
+    const at = x(nowMs - minutes * 60_000);
+    figure.append(svg("text", { class: "tick", x: at, y: HEIGHT - 5 }, `−${minutes} min`));
+  }
+  figure.append(svg("text", { class: "tick end", x: WIDTH, y: HEIGHT - 5 }, "now"));
+  if (values.length) {
+    let path = `M${x(values[0].at).toFixed(1)} ${y(values[0].count).toFixed(1)}`;
+    for (const { at, count } of values) path += `H${x(at).toFixed(1)}V${y(count).toFixed(1)}`;
+    path += `H${WIDTH}`;
+    const area = `${path}V${y(0)}H${x(values[0].at).toFixed(1)}Z`;
+    figure.append(svg("path", { class: "area", d: area }), svg("path", { class: "line", d: path }));
+  }
+  byId("plot").replaceChildren(figure);
+}
+
+function svg(tag, attributes, text = "") {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.textContent = text;
+  return element;
+}

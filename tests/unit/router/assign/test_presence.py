@@ -1,0 +1,120 @@
+"""Agents come, go, and are lost; their work goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from router.assign import command as do
+from router.assign.entity import ChannelLimit
+from router.assign.errors import BadCommand, Conflict, StaleFence
+from router.assign.transition import Presence, TaskState
+from tests.desk_floor import START_NS, Floor
+
+ONE: dict[str, Any] = {"queues": {"cards": {}}}
+BOTH = {"chat": ChannelLimit(), "email": ChannelLimit()}
+
+
+def test_a_lost_agents_chats_wait_again_at_their_age_and_emails_stay() -> None:
+    floor = Floor(ONE)
+    floor.agent("ana", channels=BOTH, capacity=9)
+    for name, channel in (("talk", "chat"), ("mail", "email")):
+        floor.task(name, channel=channel)
+        floor.accept(name)
+    floor.task("asked")
+    floor.wait(100)
+    floor.do(do.SetPresence(resource_id="ana", presence="available"))
+    floor.task("ringing")
+    floor.do(do.Suspect(resource_id="ana", session="ana-1"))
+    assert floor.get("ringing").state is TaskState.QUEUED, "what was only offered goes to others at once"
+    assert floor.holder("talk") == "ana"
+    floor.wait(30)
+    assert floor.get("talk").state is TaskState.QUEUED
+    assert floor.get("talk").queued_ns == START_NS
+    assert floor.holder("mail") == "ana"
+    floor.agent("ben")
+    assert floor.asked("talk") == ["ben"]
+    assert floor.engine.state.resources["ana"].presence is Presence.OFFLINE
+
+
+def test_who_comes_back_within_the_grace_has_everything() -> None:
+    floor = Floor(ONE)
+    floor.agent("ana")
+    floor.task("t")
+    floor.accept("t")
+    floor.do(do.Suspect(resource_id="ana", session="ana-1"))
+    floor.wait(29)
+    floor.do(do.Restore(resource_id="ana", session="ana-1"))
+    floor.wait(60)
+    assert floor.holder("t") == "ana"
+    floor.task("u")
+    assert floor.asked("u") == ["ana"]
+    with pytest.raises(StaleFence):
+        floor.do(do.Restore(resource_id="ana", session="other"))
+
+
+def test_only_the_available_are_asked() -> None:
+    for presence in ("busy", "away", "draining", "offline"):
+        floor = Floor(ONE)
+        floor.agent("ana")
+        floor.task("held")
+        floor.accept("held")
+        floor.task("asked")
+        floor.do(do.SetPresence(resource_id="ana", presence=presence))
+        assert floor.get("asked").state is TaskState.QUEUED
+        assert floor.holder("held") == (None if presence == "offline" else "ana")
+
+
+def test_signing_out_ends_a_wrap_up_and_gives_the_chats_back() -> None:
+    floor = Floor(ONE)
+    floor.agent("ana")
+    for name in ("talk", "wrapping"):
+        floor.task(name)
+        floor.accept(name)
+    floor.do(do.CompleteTask(task_id="wrapping"))
+    floor.do(do.SetPresence(resource_id="ana", presence="offline"))
+    assert floor.get("wrapping").state is TaskState.COMPLETED
+    assert floor.get("talk").state is TaskState.QUEUED
+    assert floor.engine.state.resources["ana"].used == 0
+
+
+def test_a_resource_can_change_while_it_works() -> None:
+    floor = Floor(ONE)
+    floor.agent("ana", most=2)
+    floor.task("t")
+    floor.accept("t")
+    floor.do(do.PutResource(id="ana", queues=("cards",), channels={"chat": ChannelLimit(most=1)}, capacity=1))
+    floor.task("u")
+    assert floor.get("u").state is TaskState.QUEUED
+    floor.do(do.PutResource(id="ana", queues=("cards",), channels={"chat": ChannelLimit(most=5)}, capacity=5))
+    assert floor.asked("u") == ["ana"]
+    with pytest.raises(Conflict):
+        floor.do(do.PutResource(id="ana", queues=("cards",), channels={"email": ChannelLimit()}, capacity=5))
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("kind", {"kind": "robot"}),
+        ("channels", {"channels": {}}),
+        ("capacity", {"capacity": 0}),
+        ("capacity", {"capacity": 2, "reserve": 2}),
+        ("success", {"success": 1.5}),
+        ("channels.chat", {"channels": {"chat": ChannelLimit(most=0)}}),
+        ("skills.german", {"skills": {"german": 6}}),
+    ],
+)
+def test_a_bad_resource_is_refused_with_its_field(field: str, wrong: dict[str, object]) -> None:
+    floor = Floor(ONE)
+    asked = {"id": "ana", "queues": ("cards",), "channels": {"chat": ChannelLimit()}, **wrong}
+    before = floor.engine.hash()
+    with pytest.raises(BadCommand, match=field):
+        floor.do(do.PutResource(**asked))  # type: ignore[arg-type] # that is the test
+    assert floor.engine.hash() == before
+
+
+def test_saying_the_same_again_is_nothing_new() -> None:
+    floor = Floor(ONE)
+    floor.agent("ana")
+    assert floor.do(do.SetPresence(resource_id="ana", presence="available", session="ana-1")).is_repeat
