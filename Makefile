@@ -35,6 +35,9 @@ nightly: $(VENV)/.test ## the large counts: 10,000 simulation seeds, 20 kills, t
 	TAKT_LOG_CRASHES=20 $(BIN)/python -m pytest tests/integration/test_log_crash.py tests/integration/test_journal_crash.py --timeout 600
 	$(BIN)/python -m tests.bench.crash
 	$(BIN)/python -m tests.bench.soak --minutes 10
+	$(BIN)/python -m tests.bench.assign_steps --random-steps 10000000 --jobs 2
+	$(BIN)/python -m tests.bench.assign_races --accepts 1000000
+	$(BIN)/python -m tests.bench.assign_kills --kills 200
 
 bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in the same run
 	$(BIN)/python -m tests.bench.decision_cost
@@ -57,6 +60,10 @@ bench: $(VENV)/.test ## the benchmarks, each as a ratio against a baseline in th
 	$(BIN)/python -m tests.bench.predictor_cost
 	$(BIN)/python -m tests.bench.assign_matching
 	$(BIN)/python -m tests.bench.overload
+	$(BIN)/python -m tests.bench.assign_steps
+	$(BIN)/python -m tests.bench.assign_offer
+	$(BIN)/python -m tests.bench.assign_races
+	$(BIN)/python -m tests.bench.assign_kills --kills 20
 	$(BIN)/python -m tests.bench.model_quality --again --shots full --only 'Takt small' 'TF-IDF + LinearSVC'
 
 lint: $(VENV)/.test ## ruff, mypy --strict, import-linter, codespell

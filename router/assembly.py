@@ -38,7 +38,7 @@ from router.assign.errors import Refused
 from router.descent import Descent, Key
 from router.domain.identity import IdSource
 from router.faults import Faults
-from router.gauges import watch, watch_queues, watch_rungs
+from router.gauges import watch, watch_desk, watch_queues, watch_rungs
 from router.handover import Handover
 from router.insight import Insight
 from router.log import GroupJournal, GroupLog, MemoryJournal, MemoryLog, SqliteStore, StoreFault
@@ -46,6 +46,7 @@ from router.pipeline import Pipeline
 from router.policy.errors import PolicyError
 from router.policy.point import ModelRung, Plan, Point, build_point
 from router.policy.project import Project, read_project
+from router.policy_book import PolicyBook
 from router.prober import Prober
 from router.queues import compile_condition, read_queues, unknown_targets
 from router.telemetry.lag import LagMonitor
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from models.classifier import Prediction
     from models.registry import LoadedModels, LoadedRung
     from models.spec import RungManifest
+    from router.assign.event import Event
     from router.assign.policy import Policy
     from router.config import Config
     from router.log import Journal, Log
@@ -100,7 +102,20 @@ class App:
     webhooks: WebhookHub | None = None
     """None as `desk` is: there is nothing to tell."""
     adapters: AdapterHub | None = None
+    policies: PolicyBook | None = None
+    """The versions of queues.toml."""
     insight: Insight | None = None
+
+    @property
+    def hindrance(self) -> str:
+        """Why no traffic should come here; empty: it is ready."""
+        if not self.is_ready:
+            return "draining" if self.point.plan.rungs else "the models are being loaded"
+        if not self.executor.is_alive:
+            return "the executor's thread has ended by an error, which is on stderr: restart the server"
+        if self.desk is not None and self.desk.end:
+            return f"no task is taken any more: {self.desk.end}"
+        return ""
 
     async def start(self) -> None:
         """Open the log, take the tasks up where they were, load and warm up the models.
@@ -109,24 +124,34 @@ class App:
         """
         await self.log.start()
         self.lag.start()
-        if self.desk is not None and self.handover is not None:
-            await self._take_up(self.desk, self.handover)
+        if self.desk is not None and self.handover is not None and self.policies is not None:
+            await self._take_up(self.desk, self.handover, self.policies)
         await self.models.start()
         self.prober.start()
         self.is_ready = True
 
-    async def _take_up(self, desk: Desk, handover: Handover) -> None:
+    async def _take_up(self, desk: Desk, handover: Handover, policies: PolicyBook) -> None:
         """Recover the engine from its journal: some seconds for 100,000 tasks."""
+
+        async def choose(found: Policy) -> Policy:
+            policy = await policies.choose(found)
+            for problem in self.misled(policy):
+                cure = "routes.toml, takt.toml or queues.toml has to change; the latter then takes effect"
+                raise PolicyError(f"version {policy.version} of the policy, which is in force: {problem}; {cure}")
+            return policy
+
         began_ns = self.clock.now_ns()
         _LOGGER.info("recovering_tasks")
         try:
-            await desk.start()
+            await desk.start(choose)
         except Refused as refused:
             raise PolicyError(f"{self.config.queues_path}: {refused.detail}") from refused
         handover.is_open, state = True, desk.state
+        await policies.started(state.policy)
         self.insight = Insight(desk)
         self.insight.start()
         watch_queues(self.metrics.assignment, self.insight, state.policy.queues)
+        desk.subscribe(self._hear)
         if self.webhooks is not None and self.adapters is not None:
             self.adapters.start()
             await self.webhooks.start(JournalLog(desk.journal), behind(state.position))
@@ -134,6 +159,15 @@ class App:
         took_ms = round((self.clock.now_ns() - began_ns) / NS_PER_MS)
         facts = {"tasks": len(state.tasks) - len(state.ended), "resources": len(state.resources)}
         _LOGGER.info("recovered_tasks", extra={**facts, "position": state.position, "took_ms": took_ms})
+
+    def _hear(self, events: tuple[Event, ...]) -> None:
+        if self.desk is not None and self.insight is not None and any(e.type == "policy.activated" for e in events):
+            watch_queues(self.metrics.assignment, self.insight, self.desk.state.policy.queues)
+
+    def misled(self, policy: Policy) -> list[str]:
+        """Routes and adapters that lead to queues which a policy lacks."""
+        targets = {name: route.target for name, route in self.project.routes.routes.items()}
+        return [*unknown_targets(targets, policy), *find_problems(self.config.settings.adapters, policy.queues)]
 
     def install(self, loaded: LoadedModels) -> None:
         """Let the point answer from models: the best rung first. Who decides now keeps to the plan it began with."""
@@ -260,7 +294,9 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
         handover=handover,
     )
     app.models = Activator(config, app.install, metrics.model_swaps)
-    if desk is not None:
+    if desk is not None and policy is not None:
+        watch_desk(metrics, desk)
+        app.policies = PolicyBook(journal, clock, policy)
         app.adapters = AdapterHub(settings.adapters, desk, IdSource(clock, rng).next_id)
         app.webhooks = WebhookHub(settings.webhooks, clock, rng, metrics)
         app.adapters.register(app.webhooks)

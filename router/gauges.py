@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from budgets.clock import Clock
     from budgets.overload import Overload
     from router.assembly import App
+    from router.assign.desk import Desk
     from router.insight import Insight
     from router.policy.point import ModelRung
     from router.telemetry.assignment import AssignmentMetrics
@@ -47,7 +48,7 @@ def watch(app: App) -> None:
     metrics.cache_hits.child("fresh").watch(lambda: cache.fresh_total)
     metrics.cache_hits.child("stale").watch(lambda: cache.stale_total)
     metrics.cache_hits.child("miss").watch(lambda: cache.miss_total)
-    metrics.ready.child().watch(lambda: app.is_ready)
+    metrics.ready.child().watch(lambda: not app.hindrance)
     metrics.log_lines_dropped.child().watch(logs.lines_dropped_total)
     metrics.executor_seconds.child("used").watch(lambda: runner.used_ns / 1e9)
     metrics.executor_seconds.child("wasted").watch(lambda: runner.wasted_ns / 1e9)
@@ -61,6 +62,17 @@ def watch(app: App) -> None:
         metrics.traces_dropped.child("rate").watch(lambda: app.keeper.limited_total)
         metrics.traces_dropped.child("queue").watch(lambda: spans.dropped_total)
         metrics.traces_dropped.child("export").watch(lambda: spans.failed_total)
+
+
+def watch_desk(metrics: Metrics, desk: Desk) -> None:
+    """Where there are queues."""
+    stats, own = desk.stats, metrics.desk
+    metrics.queue_length.child("commands").watch(lambda: stats().queued)
+    own.written.child().watch(lambda: stats().written_total)
+    own.ended.child().watch(lambda: bool(desk.end))
+    own.matchings_missed.child("late").watch(lambda: stats().matchings_late_total)
+    own.matchings_missed.child("failed").watch(lambda: stats().matchings_failed_total)
+    own.violations.child().watch(lambda: stats().violations_total)
 
 
 def watch_queues(metrics: AssignmentMetrics, insight: Insight, queues: Iterable[str]) -> None:

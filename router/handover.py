@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -16,7 +15,7 @@ from router.domain.interaction import TaskHints
 from router.log import LogUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Iterable
 
     from router.assign.command import Command
     from router.assign.engine import Stepped
@@ -41,8 +40,9 @@ class Begun(NamedTuple):
     """A task that is in the engine."""
 
     durable: Awaitable[None]
-    """Resolves when it is in the log, so that it may be told."""
-    tell: Callable[[], TaskAnswer]
+    """Resolves when it is in the log, so that `answer` may be told."""
+    answer: TaskAnswer
+    """As it is now: what happens to it meanwhile is told when that is in the log."""
 
 
 class Handover:
@@ -79,7 +79,10 @@ class Handover:
         if (opened := _open_task(state, key)) is not None:
             task_id = opened.id
             queue, wants_human = new_queue(state, opened, decision, target)
-            command = Signal(task_id=task_id, wants_human=wants_human, queue=queue, context=interaction.context)
+            command = Signal(
+                task_id=task_id, wants_human=wants_human, queue=queue, context=interaction.context,
+                key=request.key, digest=request.digest,
+            )  # fmt: skip
         elif target.kind == "queue":
             command = self._create(task_id, key, request, decision, target)
         else:
@@ -94,7 +97,7 @@ class Handover:
             )
             return None
         decision.task = TaskAnswer(id=stepped.subject, state="pending")
-        return Begun(durable, partial(self._tell, stepped.subject))
+        return Begun(durable, self._tell(stepped.subject))
 
     def _create(self, task_id: str, key: str, request: Request, decision: Decision, target: Target) -> CreateTask:
         interaction = request.interaction

@@ -15,7 +15,7 @@ import msgspec
 from router.assign.event import Event
 from router.assign.figures import Q
 from router.assign.statistics import Statistics
-from router.log.errors import LogUnavailable
+from router.log.errors import LogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,8 +106,8 @@ class Insight:
                 if len(page) < _PAGE:
                     break
                 await asyncio.sleep(0)
-        except LogUnavailable as error:
-            _LOGGER.warning("statistics_begin_now", extra={"reason": str(error)})
+        except (LogError, msgspec.MsgspecError) as error:
+            _LOGGER.warning("statistics_begin_now", extra={"why": str(error)})
             return
         # Nobody else runs from here on. What was read and is still to be told is not counted again.
         told.adopt(desk.state.policy)

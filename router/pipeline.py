@@ -218,7 +218,7 @@ class Pipeline:
         """Tell the task once it is in the log; an answer that can't wait for that says `pending`."""
         # The log gets it all the same, also when nobody waits any longer.
         if await self._is_durable(asyncio.shield(begun.durable), budget, decision):
-            decision.task = begun.tell()
+            decision.task = begun.answer
         budget.ledger.mark(Stage.ASSIGN, self._clock.now_ns())
 
     def _record(self, point: Point, plan: Plan, request: Request, budget: Budget, decision: Decision) -> bool:

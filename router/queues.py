@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from models.errors import ModelError
-from router.assign.check import STEP_FACTS, TRIGGER_FACTS, find_problems
+from router.assign.check import find_problems
 from router.assign.outcome import OutcomeModel
-from router.assign.policy import Name, Policy
+from router.assign.policy import STEP_FACTS, TRIGGER_FACTS, Name, Policy
 from router.policy.errors import ExpressionError, PolicyError
 from router.policy.expression import Expression
 from router.policy.project import fit, parse_toml

@@ -50,7 +50,7 @@ def record_of(  # noqa: PLR0913 - what a record is of
         dark=decision.is_dark,
         run=decision.run,
         began_ns=ledger.start_ns,
-        task_id=None if decision.task is None else decision.task.id,
+        task_id=None if decision.task is None or decision.task.state == "refused" else decision.task.id,
     )
 
 

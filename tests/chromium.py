@@ -85,8 +85,7 @@ class Chromium:
             page.call(f"{domain}.enable")
         page.call("Emulation.setFocusEmulationEnabled", enabled=True)
         page.resize(width, height)
-        mode = "dark" if dark else "light"
-        page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": mode}])
+        page.colour("dark" if dark else "light")
         page.goto(url)
         return page
 
@@ -148,6 +147,10 @@ class Page:
     def resize(self, width: int, height: int) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
+
+    def colour(self, scheme: str) -> None:
+        """Args: scheme: light or dark."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def js(self, expression: str) -> Any:
         """The value of an expression, awaited."""

@@ -202,7 +202,7 @@ def unpack(data: bytes) -> Any:
 
 def request(body: bytes, *headers: str, method: str = "POST", path: str = PATH, length: bool = True) -> bytes:
     """The bytes of a request."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: test", *headers]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
     if length:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body

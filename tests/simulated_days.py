@@ -9,7 +9,8 @@ from router.assign.engine import Engine
 from router.assign.entity import ChannelLimit
 from router.assign.policy import ChannelPolicy, Policy, QueuePolicy
 from router.simulate.day import Agent, Customer, Day, S, Spread
-from router.simulate.play import Played, play
+from router.simulate.play import play
+from router.simulate.played import Played
 
 if TYPE_CHECKING:
     from router.assign.command import Command

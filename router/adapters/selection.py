@@ -142,8 +142,12 @@ class Selection:
         return None if task.assignment is None else task.assignment.resource_id
 
     def _cancel(self, task_id: str, written: list[Awaitable[object]]) -> None:
-        with suppress(Refused):
+        try:
             written.append(self._desk.submit_now(CancelTask(task_id=task_id))[1])
+        except Refused:
+            pass  # it has ended by itself
+        except LogUnavailable:
+            self.hold(task_id)  # to be cancelled later
 
     def _answered(self, answer: asyncio.Task[str | None]) -> None:
         self._answers.discard(answer)

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from router.assign.hours import Calendar
+from router.assign.policy import STEP_FACTS, TRIGGER_FACTS
 from router.assign.score import find_unknown
 
 if TYPE_CHECKING:
@@ -15,25 +16,6 @@ if TYPE_CHECKING:
 
     Compile = Callable[[str, Sequence[str]], object]
     """Given a condition and the variables that it may name. Raises: ValueError: what is wrong, what is allowed."""
-
-STEP_FACTS = ("resource",)
-"""What the `when` of a step may name: id, kind, name, skills, attributes, cost, success of whom it would be offered."""
-TRIGGER_FACTS = (
-    "waiting",
-    "ewt_s",
-    "agents",
-    "free",
-    "is_open",
-    "waited_s",
-    "priority",
-    "channel",
-    "service_class",
-    "customer_id",
-    "context",
-    "is_callback",
-    "is_upset",
-)
-"""What the `when` of an overflow trigger may name."""
 
 
 def find_problems(policy: Policy, compiles: Compile) -> list[str]:

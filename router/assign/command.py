@@ -59,7 +59,7 @@ class CreateTask(Command, frozen=True, kw_only=True, tag="create"):
     target_s: float | None = None
     ttl_s: float | None = None
     open_ns: int = 0
-    """A callback: queued then."""
+    """A callback: not queued before."""
     is_callback: bool = False
     customer_lease_s: float = 0.0
 
@@ -102,7 +102,7 @@ class TransferTask(Command, frozen=True, kw_only=True, tag="transfer"):
 
 
 class EscalateTask(Command, frozen=True, kw_only=True, tag="escalate"):
-    """From a bot to people, with what it knows, in one step. No queue: where the policy says."""
+    """To people, with what is known, in one step: from a bot, or by an agent to others. No queue: the policy's."""
 
     task_id: str
     queue: str = ""
@@ -112,10 +112,10 @@ class EscalateTask(Command, frozen=True, kw_only=True, tag="escalate"):
 
 
 class CompleteTask(Command, frozen=True, kw_only=True, tag="complete"):
-    """Done with the customer: wrap-up begins, or ends where it had begun."""
+    """Done with the customer: wrap-up begins, or ends where it had begun. No outcome: what was said, or `completed`."""
 
     task_id: str
-    outcome: str = "completed"
+    outcome: str = ""
     fence: int | None = None
 
 
@@ -128,7 +128,7 @@ class ResumeTask(Command, frozen=True, kw_only=True, tag="resume_task"):
 
 
 class PostponeTask(Command, frozen=True, kw_only=True, tag="postpone"):
-    """The customer will be called back: keeps its age; at `open_ns`, or (0) as soon as it is its turn."""
+    """The customer will be called back: keeps its age; not before `open_ns`, or (0) as soon as it is its turn."""
 
     task_id: str
     open_ns: int = 0

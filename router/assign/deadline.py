@@ -32,11 +32,11 @@ def _first(*deadlines_ns: int) -> int:
 def of_task(state: State, task: Task) -> int:
     if task.state in TERMINAL:
         return 0
-    own = task.assignment.ends_ns if task.assignment is not None else 0
+    own = ends_ns(state, task)
     if task.state is TaskState.WRAPPING:
         return own
     if task.state is TaskState.SCHEDULED:
-        return _first(task.ttl_ns, task.open_ns)
+        return _first(task.ttl_ns, task.callback_ns, task.customer_until_ns)
     if task.state in WAITING:
         late = 0 if task.is_late else task.target_ns
         first = _first(
@@ -49,6 +49,14 @@ def of_task(state: State, task: Task) -> int:
     return _first(own, task.ttl_ns, task.pause_ns, task.customer_until_ns)
 
 
+def ends_ns(state: State, task: Task) -> int:
+    """When its holder's time is over; 0: never. A bot's does not end while the customer is silent: no one is kept."""
+    assignment = task.assignment
+    if assignment is None or (task.state is TaskState.PAUSED and state.resources[assignment.resource_id].kind == "bot"):
+        return 0
+    return assignment.ends_ns
+
+
 def expires_ns(state: State, task: Task, stated_ns: int) -> int:
     """When an offer really ends: a late accept counts for a moment."""
     return stated_ns + int(state.channel(task.channel).accept_grace_ms * 1e6)
@@ -56,8 +64,8 @@ def expires_ns(state: State, task: Task, stated_ns: int) -> int:
 
 def of_resource(resource: Resource) -> int:
     missed_ns = resource.missed_until_ns if resource.presence is Presence.MISSED else 0
-    return _first(resource.lost_ns, missed_ns, resource.ramp_ns)
+    return _first(resource.lost_ns, missed_ns, resource.ramp_ns, resource.seek_ns)
 
 
 def of_queue(queue: Queue) -> int:
-    return _first(queue.changes_ns, queue.gather_ns, queue.matching_ns)
+    return _first(queue.changes_ns, queue.opens_ns, queue.gather_ns, queue.matching_ns)

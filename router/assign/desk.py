@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from router.assign import command as do
 from router.assign.alarm import Alarm
@@ -24,9 +25,10 @@ from router.assign.errors import Refused
 from router.assign.lease import Leases
 from router.assign.matcher import Matcher
 from router.assign.outbox import Outbox
+from router.assign.probe import Probe
 from router.assign.record import decode_event, decode_task, entry_of, shelf_of_task, write_down
-from router.assign.recovery import recover
-from router.log.errors import LogUnavailable
+from router.assign.recovery import MANY, recover
+from router.log.errors import LogFenced, LogUnavailable
 from router.log.journal import Checkpoint, Row
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from budgets.clock import Clock
-    from router.assign.engine import Engine, Stepped
+    from router.assign.engine import Change, Engine, Stepped
     from router.assign.entity import Task
     from router.assign.event import Event
     from router.assign.outbox import Subscriber
@@ -42,12 +44,15 @@ if TYPE_CHECKING:
     from router.assign.state import Condition, State
     from router.log.journal import Journal
 
+T = TypeVar("T")
 _LOGGER = logging.getLogger("takt.assign")
 _CHECKPOINT_COMMANDS = 500
 """Between two checkpoints. A start replays that many at most, in 50 ms; the rows that they change take 1 to 3 ms to
 encode, and for so long a checkpoint keeps the event loop from other work."""
 _LEASES_A_TURN = 32
 """Silent resources that are told of in one go: some ms of steps. The others follow when the event loop had its turn."""
+_AHEAD_NS = 1_000_000_000
+"""So far may the log's time be ahead of the wall clock at a start: more is worth a line."""
 _FAILED = "the engine has stopped: see the server's log"
 _RETRY_NS = 250_000_000
 """How long timers wait before they look again whether the journal takes commands."""
@@ -59,6 +64,18 @@ class Stopped(Refused):
     status, code = 503, "engine-stopped"
 
 
+class DeskStats(NamedTuple):
+    """How the desk is doing; counters are since `start`."""
+
+    queued: int
+    """Of the journal: commands and rows that are not durable yet."""
+    written_total: int
+    matchings_late_total: int
+    matchings_failed_total: int
+    violations_total: int
+    """Of the invariants, where a look at them found any."""
+
+
 class Desk:
     """One shard: its engine, its journal, its leases. Safety: one event loop."""
 
@@ -66,7 +83,7 @@ class Desk:
         self, journal: Journal, clock: Clock, policy: Policy, compile_condition: Callable[[str], Condition],
         *, folder: Path = Path(), executor: Executor | None = None,
     ) -> None:  # fmt: skip
-        """Args: policy: takes effect at `start`. folder: where the files of its models are. executor: for matchings."""
+        """Args: policy: takes effect at `start`. folder: where the files of its models are. executor: for long work."""
         self._journal = journal
         self._clock = clock
         self._policy = policy
@@ -76,8 +93,10 @@ class Desk:
         self._offset_ns = 0  # of desk time, from monotonic time
         self._outbox = Outbox()
         self._leases = Leases(int(policy.lease.ttl_s * 1e9))
+        self._executor = executor
         self._matcher = Matcher(self.now_ns, self._try, folder, executor)
         self._alarm = Alarm(self.now_ns, self._ring)
+        self._probe = Probe()
         self._since_checkpoint = 0
         self._closed = "the engine has not started yet"  # why no commands are taken
         self._is_sound = False  # the state is that of the log
@@ -98,26 +117,29 @@ class Desk:
         """The engine's time: UTC, ns since 1970."""
         return self._clock.now_ns() + self._offset_ns
 
-    async def start(self) -> None:
+    async def start(self, choose: Callable[[Policy], Awaitable[Policy]] | None = None) -> None:
         """Recover the state, take over, put the policy in force.
 
+        Args: choose: given the policy that was in force, the one that shall be; without it, the constructor's.
         Raises: LogRefused: the journal can't be used as it is, and what to do. LogUnavailable: not now.
         Refused: the policy leaves out a queue that is in use.
         """
         recovered = await self._journal.start()
-        self._engine = await recover(recovered, self._compile)
-        self._epoch, self._closed, self._is_sound = recovered.epoch, "", True
-        state = self._engine.state
-        self._offset_ns = max(self._clock.wall_ns(), state.now_ns) - self._clock.now_ns()
-        self._do(do.Resume(epoch=self._epoch))
-        if state.policy != self._policy:
-            self._do(do.Configure(policy=self._policy))
+        self._engine = await recover(recovered, self._compile, self._executor)
+        self._epoch, state = recovered.epoch, self._engine.state
+        policy = self._policy if choose is None else await choose(state.policy)
+        self._set_time(self._clock.wall_ns())
+        await self._begin(do.Resume(epoch=self._epoch))
+        if state.policy != policy:
+            await self._begin(do.Configure(policy=policy))
         else:
             self._adopt()
+        self._put_rows(await self._aside(self._engine.take_changes))
+        await self._journal.commit()
+        self._closed, self._is_sound = "", True
         for resource in state.resources.values():
             self._leases.follow(resource, self.now_ns())
         self._arm()
-        await self._outbox.settled()
         _LOGGER.info("desk_started", extra={"epoch": self._epoch, "replayed": len(recovered.entries)})
 
     async def close(self) -> None:
@@ -183,13 +205,32 @@ class Desk:
         return [decode_event(body) for body in await self._journal.events(shelf_of_task(task_id), after_seq, most)]
 
     async def find_task(self, task_id: str) -> Task | None:
-        """A task as it was at the last checkpoint, ended and forgotten ones too. Raises: LogUnavailable."""
-        body = await self._journal.find("task", task_id)
+        """A task that is in memory no more, or else as it was at the last checkpoint. Raises: LogUnavailable."""
+        body = self._engine.left(task_id) or await self._journal.find("task", task_id)
         return None if body is None else decode_task(body)
 
     def check(self) -> None:
         """Raises: LogUnavailable, Stopped: no command would be taken now, and why."""
         self._check_open()
+
+    @property
+    def end(self) -> str:
+        """Why this process will take no command any more, whatever happens; empty: it may."""
+        if self._closed == _FAILED:
+            return _FAILED
+        stats = self._journal.stats()
+        return stats.last_error if stats.state == "fenced" else ""
+
+    def stats(self) -> DeskStats:
+        """A snapshot; never waits."""
+        journal, matcher = self._journal.stats(), self._matcher
+        return DeskStats(
+            journal.queued,
+            journal.written_total,
+            matcher.late_total,
+            matcher.failed_total,
+            self._probe.violations_total,
+        )
 
     # One command.
 
@@ -198,6 +239,8 @@ class Desk:
         if self._closed:
             raise Stopped(_FAILED) if self._closed == _FAILED else LogUnavailable(self._closed)
         stats = self._journal.stats()
+        if stats.state == "fenced":
+            raise LogFenced(stats.last_error)
         if stats.state != "ok":
             raise LogUnavailable(f"the log can't be written now: {stats.last_error}")
         if not self._journal.has_room():
@@ -222,6 +265,20 @@ class Desk:
             self.heartbeat(command.resource_id)
         return stepped
 
+    async def _begin(self, command: do.Command) -> None:
+        """Do a command before all others."""
+        body, record = write_down(command)
+        stepped = await self._aside(partial(self._engine.step, record, self.now_ns()))
+        self._log(stepped, body)
+        self._attend(command, stepped)
+        await self._outbox.settled()  # the next one needs room in the journal
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        """Work on the engine while nobody else does: to place or to encode many tasks takes seconds, so in a thread."""
+        if len(self.state.tasks) <= MANY:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
     def _log(self, stepped: Stepped, body: bytes) -> None:
         entry = entry_of(stepped, body, self.state.now_ns, self._epoch)
         if not self._journal.append(entry):
@@ -230,6 +287,7 @@ class Desk:
 
     def _attend(self, command: do.Command, stepped: Stepped) -> None:
         """All that a command brings with it."""
+        self._probe.look(self.state, stepped)
         for event in stepped.events:
             if event.type.startswith("resource."):
                 self._leases.follow(self.state.resources[event.subject], self.now_ns())
@@ -258,12 +316,21 @@ class Desk:
             _LOGGER.debug("command_dropped", extra={"command": type(command).__name__, "why": str(error)})
 
     def _checkpoint(self) -> None:
-        if not self._is_sound:
-            return
-        rows = tuple([Row(*change) for change in self._engine.take_changes()])
-        self._journal.checkpoint(Checkpoint(self.state.position, rows))
+        if self._is_sound:
+            self._put_rows(self._engine.take_changes())
+
+    def _put_rows(self, changes: list[Change]) -> None:
+        self._journal.checkpoint(Checkpoint(self.state.position, tuple([Row(*change) for change in changes])))
 
     # Time.
+
+    def _set_time(self, wall_ns: int) -> None:
+        """Go on with the wall clock's time, or where the log ends."""
+        ahead_ns = self.state.now_ns - wall_ns
+        self._offset_ns = wall_ns + max(0, ahead_ns) - self._clock.now_ns()
+        if ahead_ns > _AHEAD_NS:
+            effect = "business hours and times of tasks are ahead by so much, until a start after the clock caught up"
+            _LOGGER.warning("clock_behind_log", extra={"ahead_s": round(ahead_ns / 1e9), "effect": effect})
 
     def _is_due(self) -> bool:
         due_ns = self._engine.due_ns()

@@ -143,6 +143,10 @@ class Engine:
         """(kind, id) of all that has changed since the last `take_changes`."""
         return list(self._changed)
 
+    def left(self, task_id: str) -> bytes | None:
+        """An ended task that has left memory since the last `take_changes`, whose row has yet to be written."""
+        return self._left.get(task_id)
+
     def take_changes(self) -> list[Change]:
         """The rows that differ from those of the last call, and the clock, which says of which position they are."""
         rows = [self._row(kind, name) for kind, name in self._changed]

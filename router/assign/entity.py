@@ -1,6 +1,7 @@
 """What the engine keeps: tasks with their offers and assignment, and resources. Mutable, owned by one `State`.
 
 They are structs, so that a checkpoint and the hash are their encoding. Times are ns since 1970 (UTC), 0: none.
+What each task has are tuples, not lists: of 100,000 tasks the garbage collector had 200,000 empty lists to look at.
 New fields need a default and names are never reused: they are a durable format.
 """
 
@@ -30,6 +31,10 @@ class Offer(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Why this task: order, priority, deadline, score, preferred."""
     rank: str = ""
     """Why this resource: longest_idle, least_load, round_robin, score, cost, preferred, force."""
+    value: float = 0.0
+    """What the rank goes by: seconds of idleness or since the last offer, share of the capacity in use, cost, score."""
+    candidates: int = 0
+    """How many were free for it then."""
     settled_ns: int = 0
     reason: str = ""
     """Why it was declined or rescinded."""
@@ -47,7 +52,7 @@ class Assignment(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     fence: int
     """The task's version when it was assigned: what a holder says with an older one is refused."""
     ends_ns: int = 0
-    """When a wrap-up or a bot's time is over by itself."""
+    """When a wrap-up or a bot's time is over by itself, or a task that an absent agent keeps is given to others."""
     finished_ns: int = 0
     """When the wrap-up began."""
     is_forced: bool = False
@@ -92,9 +97,11 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """That time has passed while it waited."""
     ttl_s: float
     ttl_ns: int
-    """When it is given up: waiting, or in one pair of hands."""
+    """When it is given up: waiting, or in one pair of hands without a word from the customer."""
     open_ns: int = 0
-    """Of a scheduled task: when it is queued."""
+    """Of a scheduled task: when it is queued, as far as is known; 0: nobody knows."""
+    callback_ns: int = 0
+    """Not before, whatever the queue; 0: at once."""
     is_callback: bool = False
     customer_lease_ns: int = 0
     """How long a customer who gives no sign of life is waited for; 0: for ever."""
@@ -107,8 +114,8 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """When the next overflow trigger is looked at; 0: none."""
     triggers_done: int = 0
     overflows: int = 0
-    """How often it was moved on by a trigger: bounds a circle of queues."""
-    offers: list[Offer] = []
+    """How often it was moved on by a trigger before somebody had it: bounds a circle of queues."""
+    offers: tuple[Offer, ...] = ()
     """The live ones and the last that were settled."""
     offers_total: int = 0
     assignment: Assignment | None = None
@@ -121,7 +128,7 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """When it is paused for want of a word from the customer."""
     turns: int = 0
     failed_turns: int = 0
-    moods: list[float] = []
+    moods: tuple[float, ...] = ()
     """The last sentiments, -1 to 1."""
     is_upset: bool = False
     outcome: str = ""
@@ -169,8 +176,6 @@ class Resource(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     missed: int = 0
     """Offers in a row that expired."""
     missed_until_ns: int = 0
-    idle_ns: int = 0
-    """Since when it has been idle, by the clock that its queue's ranking names."""
     available_ns: int = 0
     offered_ns: int = 0
     released_ns: int = 0
@@ -178,6 +183,8 @@ class Resource(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """When it was offered tasks lately, oldest first: for the ramp."""
     ramp_ns: int = 0
     """Until then the ramp keeps it from new tasks."""
+    seek_ns: int = 0
+    """There was more for it than one step does: it goes on then, which is at once."""
     tasks: list[str] = []
     """Whose offers or assignments hold its capacity, in the order they came."""
     used: int = 0
@@ -193,6 +200,8 @@ class Queue(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     changes_ns: int = 0
     """When its hours open or close it next."""
     was_open: bool = True
+    opens_ns: int = 0
+    """More tasks wait for its opening than one step does: it goes on then, which is at once."""
     waiting: int = 0
     """Tasks in it that are queued or offered."""
     aht_ns: int = 0

@@ -326,7 +326,7 @@ def _tried(offer: Offer, now_ns: int) -> Tried:
 def _chosen(task: Task) -> Chosen | None:
     """Of a task that somebody has or had last."""
     held = task.assignment
-    if held is None or task.state is TaskState.CANCELED:
+    if held is None:
         return None
     offer = next((each for each in task.offers if each.id == held.id), None)
     return Chosen(
@@ -334,4 +334,6 @@ def _chosen(task: Task) -> Chosen | None:
         waited_s=max(0, held.started_ns - task.entered_ns) / 1e9,
         order="" if offer is None else offer.order,
         rank="" if offer is None else offer.rank,
+        value=0.0 if offer is None else offer.value,
+        candidates=0 if offer is None else offer.candidates,
     )

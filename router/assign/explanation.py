@@ -65,6 +65,10 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """Until it was accepted; None: the offer is forgotten."""
     order: str
     rank: str
+    value: float
+    """What the rank goes by (`Offer.value`)."""
+    candidates: int
+    """How many were free for it then; 0: unknown, or forced."""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,15 +166,16 @@ def _headline(told: Explanation) -> str:
 
 
 def _chosen_by(chosen: Chosen) -> str:
-    return {
-        "longest_idle": "who had been idle longest",
-        "least_load": "who had the most room",
-        "round_robin": "whose turn it was",
-        "score": "whose score with it was best",
-        "cost": "who costs least",
+    why = {
+        "longest_idle": f"who had been idle longest ({span(chosen.value)})",
+        "least_load": f"who had the most room ({chosen.value:.0%} in use)",
+        "round_robin": f"whose turn it was (asked {span(chosen.value)} ago)",
+        "score": f"whose score with it was best ({chosen.value:.3g})",
+        "cost": f"who costs least ({chosen.value:.3g})",
         "preferred": "whom it prefers",
         "force": "by a supervisor's word",
     }.get(chosen.rank, "who was free")
+    return f"{why} of {chosen.candidates} who were free" if chosen.candidates > 1 else why
 
 
 def _why(told: Explanation) -> str:

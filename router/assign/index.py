@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Key = tuple[int, int, str]
 """Of a task in a line: (order, number, id), the most urgent first."""
+Ask = tuple[str, str, int]
+"""Queue, channel and weight of a task: all that decides who of the eligible is free for it, and in which order."""
 FreeKey = tuple[int, int, str]
 """Of a free resource: (rank, since, id), the first to be asked first."""
 
@@ -38,10 +40,11 @@ class Line:
 class Group:
     """One requirement: its waiting tasks and its free resources."""
 
-    __slots__ = ("free", "lines", "members", "present", "shared", "signature", "size", "slots")
+    __slots__ = ("ask", "free", "lines", "members", "present", "shared", "signature", "size", "slots")
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
+        self.ask: Ask = (signature.queue, signature.channel, signature.weight)
         self.members: set[str] = set()
         self.present = 0  # members that are signed in
         self.slots = 0  # how many such tasks those could hold at once who are available
@@ -80,10 +83,19 @@ class Index:
         self._state = state
         self.groups: dict[Signature, Group] = {}
         self.by_queue: dict[str, dict[Signature, Group]] = {}
+        self._standing: set[Signature] = set()  # whose groups stay though nobody waits there
+        self._occupied = 0  # groups in which somebody waits
+        # By queue: who is in it, and the groups that ask for somebody in it. With hundreds of requirements and 10,000
+        # resources, to compare each with each would take seconds.
+        self._staff: dict[str, dict[str, Resource]] = {}
+        self._asking: dict[str, dict[Group, None]] = {}
         self.traits: dict[str, frozenset[str]] = {}  # the conditions that hold for a resource
         # Of each resource: the groups it is eligible for, and its key where it is free for such a task.
         self._members: dict[str, dict[Group, FreeKey | None]] = {}
-        self._placed: dict[str, tuple[Group, str, Key, Key]] = {}  # a task that may be offered now
+        # A task that may be offered now: where, and its class and keys there. Two dicts: a tuple with a group in it
+        # would be one more object for the garbage collector to look at, for each task.
+        self._groups: dict[str, Group] = {}
+        self._placed: dict[str, tuple[str, Key, Key]] = {}
         self._lined: dict[str, tuple[str, str, Key]] = {}  # a task that waits: queue, class, key
         self._lines: dict[str, dict[str, Ordered[Key]]] = {}
 
@@ -148,46 +160,54 @@ class Index:
         return (key[2] for key in merge(*(ranked(name, line) for name, line in lines)))
 
     def place(self, task: Task, signature: Signature) -> Group:
-        """From now on it may be offered to whoever meets the signature."""
+        """From now on it, which is in line, may be offered to whoever meets the signature."""
         group = self.group(signature)
-        order = (order_of(self._state.policy, task), task.number, task.id)
+        order = self._lined[task.id][2]
         target = (task.target_ns, task.number, task.id)
         group.add(task.service_class, order, target)
-        self._placed[task.id] = group, task.service_class, order, target
+        self._occupied += group.size == 1
+        self._groups[task.id] = group
+        self._placed[task.id] = task.service_class, order, target
         return group
 
     def displace(self, task: Task) -> None:
         """No more. Nothing happens to one that was not placed."""
-        placed = self._placed.pop(task.id, None)
-        if placed is not None:
-            group, service_class, order, target = placed
-            group.remove(service_class, order, target)
+        group = self._groups.pop(task.id, None)
+        if group is not None:
+            group.remove(*self._placed.pop(task.id))
+            self._occupied -= group.size == 0
 
     def group_of(self, task_id: str) -> Group | None:
         """Where a task that may be offered now is placed."""
-        placed = self._placed.get(task_id)
-        return None if placed is None else placed[0]
+        return self._groups.get(task_id)
 
     # Groups.
 
     @property
     def is_full(self) -> bool:
         """Whether as many different requirements wait as may; those who wait already can still change theirs."""
-        if len(self.groups) >= self._state.policy.max_requirements:
-            self._drop_empty()
-        return len(self.groups) >= self._state.policy.max_requirements
+        return self._occupied >= self._state.policy.max_requirements
 
     def group(self, signature: Signature) -> Group:
         """The group of a requirement, made when it is first asked for."""
         found = self.groups.get(signature)
         if found is None:
-            if len(self.groups) >= self._state.policy.max_requirements:
+            if len(self.groups) - len(self._standing) >= self._state.policy.max_requirements:
                 self._drop_empty()
             found = self.groups[signature] = Group(signature)
             self.by_queue.setdefault(signature.queue, {})[signature] = found
-            for resource in self._state.resources.values():
+            staff: dict[str, Resource] = {}
+            for queue in signature.asked_queues:
+                self._asking.setdefault(queue, {})[found] = None
+                staff |= self._staff.get(queue, {})
+            for resource in staff.values():
                 self._enrol(found, resource)
         return found
+
+    def stand(self, signature: Signature) -> Group:
+        """The same; it stays from now on, for with many resources to make it anew keeps the event loop from others."""
+        self._standing.add(signature)
+        return self.group(signature)
 
     def present(self, signature: Signature) -> int:
         """How many that meet it are signed in."""
@@ -195,21 +215,27 @@ class Index:
 
     def _drop_empty(self) -> None:
         """Forget the groups in which nobody waits: they cost every change of a resource."""
-        empty = [signature for signature, group in self.groups.items() if not group.size]
+        empty = [each for each, group in self.groups.items() if not group.size and each not in self._standing]
         for signature in empty:
             group = self.groups.pop(signature)
             del self.by_queue[signature.queue][signature]
+            for queue in signature.asked_queues:
+                del self._asking[queue][group]
             for resource_id in group.members:
                 del self._members[resource_id][group]
 
     def _enrol(self, group: Group, resource: Resource) -> None:
         asked = group.signature
-        if not all(meets(resource, asked) for _, meets in FILTERS) or not self._state.holds(asked.condition, resource):
+        for _, meets in FILTERS:
+            if not meets(resource, asked):
+                return
+        if not self._state.holds(asked.condition, resource):
             return
         group.members.add(resource.id)
-        self._members[resource.id][group] = None
+        members = self._members[resource.id]
+        members[group] = None
         self._attend(group, resource, 1)
-        self._set_free(group, resource)
+        self._set_free(group, members, self._free_key(resource, *group.ask))
 
     def _attend(self, group: Group, resource: Resource, sign: int) -> None:
         if resource.presence is not Presence.OFFLINE:
@@ -230,22 +256,30 @@ class Index:
         conditions = self._state.step_conditions.items()
         self.traits[resource.id] = frozenset(text for text, holds in conditions if holds(facts))
         self._members[resource.id] = {}
-        for group in self.groups.values():
+        asking: dict[Group, None] = {}
+        for queue in resource.queues:
+            self._staff.setdefault(queue, {})[resource.id] = resource
+            asking |= self._asking.get(queue, {})
+        for group in asking:
             self._enrol(group, resource)
 
     def remove(self, resource: Resource) -> None:
-        """Take a resource out, with the presence and capacity that it was added with."""
+        """Take a resource out, with the queues, presence and capacity that it was added with."""
+        for queue in resource.queues:
+            self._staff[queue].pop(resource.id, None)  # a queue can be named twice
         for group, key in self._members.pop(resource.id).items():
             group.members.discard(resource.id)
             self._attend(group, resource, -1)
             if key is not None:
                 group.free.remove(key)
 
-    def groups_of(self, resource: Resource) -> Iterator[Group]:
+    def groups_of(self, resource: Resource) -> list[Group]:
         """The groups for which it is free now."""
-        for group, key in self._members[resource.id].items():
-            if key is not None:
-                yield group
+        return [group for group, key in self._members[resource.id].items() if key is not None]
+
+    def deserted(self, resource: Resource) -> Iterator[Group]:
+        """The groups that it could help in which somebody waits, and nobody who could is signed in."""
+        return (group for group in self._members[resource.id] if group.size and not group.present)
 
     def sign(self, resource: Resource, presence: Presence) -> None:
         """Change the presence: counts who is signed in."""
@@ -259,24 +293,30 @@ class Index:
 
     def refresh(self, resource: Resource) -> None:
         """Its capacity or presence has changed: free for what, and in which place."""
-        for group in self._members[resource.id]:
-            self._set_free(group, resource)
+        members, keys = self._members[resource.id], dict[Ask, FreeKey | None]()
+        for group in members:
+            if group.ask not in keys:
+                keys[group.ask] = self._free_key(resource, *group.ask)
+            self._set_free(group, members, keys[group.ask])
 
     def is_free(self, group: Group, resource: Resource) -> bool:
         return self._members[resource.id].get(group) is not None
 
-    def _set_free(self, group: Group, resource: Resource) -> None:
-        state, asked = self._state, group.signature
-        key = None
-        if state.is_ready(resource) and state.has_room(resource, asked.channel, asked.weight):
-            key = free_key(state.queue_policy(asked.queue), asked.channel, resource)
-        before = self._members[resource.id][group]
+    def _free_key(self, resource: Resource, queue: str, channel: str, weight: int) -> FreeKey | None:
+        """None: it is not free for such a task."""
+        state = self._state
+        if not state.is_ready(resource) or not state.has_room(resource, channel, weight):
+            return None
+        return free_key(state.queue_policy(queue), channel, resource)
+
+    def _set_free(self, group: Group, members: dict[Group, FreeKey | None], key: FreeKey | None) -> None:
+        before = members[group]
         if key != before:
             if before is not None:
                 group.free.remove(before)
             if key is not None:
                 group.free.add(key)
-            self._members[resource.id][group] = key
+            members[group] = key
 
 
 def rank_of(queue: QueuePolicy, channel: str) -> str:

@@ -182,7 +182,8 @@ def _of_waiting(state: State, task: Task) -> Iterator[Violation]:
     if present != group.present:
         yield Violation("index", task.id, f"present are {group.present}, not {present}")
     if not is_gathered(state, task.queue):
-        idle = sorted(name for name in free if not is_excluded(state, task, name))
+        # Who was given very much in one step goes on in the next.
+        idle = sorted(n for n in free if not state.resources[n].seek_ns and not is_excluded(state, task, n))
         if idle:
             yield Violation("I6", task.id, f"waits while {', '.join(idle)} could take it")
 

@@ -8,7 +8,7 @@ from router.assign import line
 from router.assign.entity import Task
 from router.assign.errors import BadCommand, Conflict, Full, Same, StaleFence
 from router.assign.match import seek_tasks
-from router.assign.moving import check_fence
+from router.assign.moving import add_context, check_fence
 from router.assign.offering import holders, withdraw
 from router.assign.transition import (
     ASSIGNMENT,
@@ -20,12 +20,15 @@ from router.assign.transition import (
     TaskState,
     follow,
 )
+from router.assign.urgency import class_of
 
 if TYPE_CHECKING:
     from router.assign.command import CancelTask, CompleteTask, CreateTask, UpdateTask
     from router.assign.state import State
 
 _HELD = frozenset((TaskState.ASSIGNED, TaskState.PAUSED))
+_LONGEST_S = 7_776_000.0
+"""90 days."""
 
 
 def create(state: State, command: CreateTask) -> str | Same:
@@ -37,6 +40,7 @@ def create(state: State, command: CreateTask) -> str | Same:
         return Same(known)
     policy = state.queue_policy(command.queue)
     check_skills(state, command.skills)
+    _check_numbers(command)
     if state.index.is_full:
         raise Full(f"{state.policy.max_requirements} different requirements wait; max_requirements allows no more")
     if len(state.tasks) - len(state.ended) >= state.policy.max_tasks:
@@ -66,9 +70,9 @@ def create(state: State, command: CreateTask) -> str | Same:
         created_ns=now_ns,
         target_s=command.target_s or 0.0,
         ttl_s=ttl_s,
-        ttl_ns=max(now_ns, command.open_ns) + int(ttl_s * 1e9),
-        open_ns=command.open_ns,
-        is_callback=command.is_callback,
+        ttl_ns=now_ns + int(ttl_s * 1e9),
+        callback_ns=command.open_ns,
+        is_callback=command.is_callback or command.open_ns > now_ns,
         customer_lease_ns=lease_ns,
         customer_until_ns=now_ns + lease_ns if lease_ns else 0,
         state=TaskState.QUEUED,
@@ -79,6 +83,20 @@ def create(state: State, command: CreateTask) -> str | Same:
     line.enter(state, task, command.queue, "queued", channel=task.channel)
     _bound(state, task)
     return task.id
+
+
+def _check_numbers(command: CreateTask) -> None:
+    """Raises: BadCommand: one that the engine's clock or capacity can't hold."""
+    numbers = (
+        ("weight", command.weight, 1, 1_000),
+        ("target_s", command.target_s, 1e-9, _LONGEST_S),
+        ("ttl_s", command.ttl_s, 1e-9, _LONGEST_S),
+        ("customer_lease_s", command.customer_lease_s, 0, _LONGEST_S),
+        ("open_ns", command.open_ns, 0, (1 << 62) - 1),
+    )
+    for name, value, least, most in numbers:
+        if value is not None and not least <= value <= most:
+            raise BadCommand(f"{name}: {value}: allowed are {least:g} to {most:g}")
 
 
 def _bound(state: State, task: Task) -> None:
@@ -94,20 +112,30 @@ def update(state: State, command: UpdateTask) -> str:
     if task.state in TERMINAL:
         raise Conflict(f"task {task.id} is {task.state.value}")
     check_skills(state, command.skills or {})
+    add_context(task, command.context)
     is_waiting, freed = task.state in WAITING, holders(state, task)
     if is_waiting and command.skills is not None and command.skills != task.skills:
         withdraw(state, task, "updated")  # who has the offer may not do any more
     task.priority = task.priority if command.priority is None else command.priority
-    task.service_class = command.service_class or task.service_class
+    _reclassify(state, task, command.service_class or task.service_class)
     task.skills = task.skills if command.skills is None else command.skills
     task.preferred = task.preferred if command.preferred is None else command.preferred
-    task.context.update(command.context)
     state.tell("task.updated", task, queue=task.queue, priority=task.priority, service_class=task.service_class)
     if is_waiting:
         line.look_again(state, task)
         for resource in freed:
             seek_tasks(state, resource)
     return task.id
+
+
+def _reclassify(state: State, task: Task, service_class: str) -> None:
+    """A class brings its target with it, from when the task was first to be accepted."""
+    target_s = class_of(state.policy, service_class).target_s
+    if service_class != task.service_class and target_s is not None:
+        if task.target_ns:
+            task.target_ns += int(target_s * 1e9) - int(task.target_s * 1e9)
+        task.target_s, task.is_late = target_s, task.is_late and task.target_ns <= state.now_ns
+    task.service_class = service_class
 
 
 def cancel(state: State, command: CancelTask) -> str | Same:
@@ -130,7 +158,6 @@ def drop(state: State, task: Task, reason: str) -> None:
         freed[0].released_ns = state.now_ns
         state.release(freed[0], task, assignment.weight)
         line.end(state, task, follow(TASK, was, TaskMove.CANCEL, f"task {task.id}"), reason)
-        task.assignment = None
         handled_s = (state.now_ns - assignment.started_ns) / 1e9
         line.tell_canceled(state, task, reason, was, resource_id=freed[0].id, handled_s=handled_s)
     else:
@@ -147,14 +174,14 @@ def complete(state: State, command: CompleteTask) -> str | Same:
         return Same(task.id)
     check_fence(task, command.fence)
     if task.state is TaskState.WRAPPING:
-        task.outcome = command.outcome
+        task.outcome = command.outcome or task.outcome
         close(state, task)
         return task.id
     assignment, channel = task.assignment, state.channel(task.channel)
     task.state = follow(TASK, task.state, TaskMove.FINISH, f"task {task.id}")
     assert assignment is not None  # noqa: S101 - only assigned and paused tasks can finish
     assignment.state = follow(ASSIGNMENT, assignment.state, AssignmentMove.FINISH, f"task {task.id}")
-    assignment.finished_ns, task.outcome = state.now_ns, command.outcome
+    assignment.finished_ns, task.outcome = state.now_ns, command.outcome or "completed"
     state.free_dedupe_key(task)  # what the customer writes now is something new
     task.pause_ns = task.customer_until_ns = 0
     resource = state.resources[assignment.resource_id]

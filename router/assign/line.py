@@ -30,13 +30,13 @@ def enter(state: State, task: Task, queue: str, cause: str, **data: Any) -> None
         task.stepped_ns, task.step = now_ns, 0
     task.triggers_done = 0
     task.entered_ns = now_ns
-    task.queued_ns = task.queued_ns or max(now_ns, task.open_ns)
-    if task.open_ns > now_ns or not state.is_open(queue):
-        if _overflow(state, task, after_s=0.0):
-            return
-        _schedule(state, task, cause)
+    task.queued_ns = task.queued_ns or max(now_ns, task.callback_ns)
+    is_later = task.callback_ns > now_ns  # what its queue is like now says nothing about then
+    if is_later or not state.is_open(queue):
+        if is_later or not _overflow(state, task):
+            _schedule(state, task, cause)
         return
-    task.open_ns = 0
+    task.open_ns = task.callback_ns = 0
     task.state = TaskState.QUEUED
     if not task.target_ns:
         policy = state.queue_policy(queue)
@@ -47,13 +47,13 @@ def enter(state: State, task: Task, queue: str, cause: str, **data: Any) -> None
     state.tell(
         f"task.{cause}", task, queue=queue, position=place_in_queue, leg=task.leg, is_callback=task.is_callback, **data
     )
-    if not _overflow(state, task, after_s=0.0):
-        look(state, task)
+    look(state, task)
 
 
 def look(state: State, task: Task) -> None:
-    """A queued task takes its place and looks for somebody."""
-    _arm_trigger(state, task)
+    """A queued task meets the triggers that are due; if it stays, it takes its place and looks for somebody."""
+    if _overflow(state, task):
+        return
     task.excluded = {name: until for name, until in task.excluded.items() if until < 0 or until > state.now_ns}
     steps.place(state, task)
     seek_resource(state, task)
@@ -105,23 +105,38 @@ def tell_canceled(state: State, task: Task, reason: str, was: TaskState, **data:
 def open_now(state: State, task: Task) -> None:
     """A scheduled task whose time has come."""
     state.scheduled[task.queue].discard(task.id)
-    task.open_ns = 0
+    task.open_ns = task.callback_ns = 0
     task.state = follow(TASK, task.state, TaskMove.OPEN, f"task {task.id}")
     enter(state, task, task.queue, "queued")
 
 
 def _schedule(state: State, task: Task, cause: str) -> None:
     """Closed, or a callback for later: it keeps its place by age until the queue opens."""
-    hours = state.queue_policy(task.queue).hours
-    if task.open_ns <= state.now_ns:
-        opens_ns = None if hours is None else state.calendars[hours].next_change_ns(state.now_ns)
-        by_hand = state.queues[task.queue].is_open_by_hand is False
-        task.open_ns = 0 if by_hand or opens_ns is None else opens_ns
     task.state = TaskState.SCHEDULED
+    expect_opening(state, task)
     state.scheduled.setdefault(task.queue, set()).add(task.id)
     state.tell(
         "task.scheduled", task, queue=task.queue, open_ns=task.open_ns, cause=cause, is_callback=task.is_callback
     )
+
+
+def expect_opening(state: State, task: Task) -> None:
+    """When a scheduled task will be queued, as far as is known. Its time to live begins then: a weekend costs none."""
+    task.open_ns = task.callback_ns
+    if task.callback_ns <= state.now_ns:
+        book, hours = state.queues[task.queue], state.queue_policy(task.queue).hours
+        is_by_hand = book.is_open_by_hand is not None
+        opens_ns = None if is_by_hand or hours is None else state.calendars[hours].next_change_ns(state.now_ns)
+        task.open_ns = opens_ns or 0
+    if task.open_ns:
+        task.ttl_ns = max(task.ttl_ns, task.open_ns + int(task.ttl_s * 1e9))
+    state.touch("task", task.id)
+
+
+def call_back(task: Task) -> None:
+    """The customer hangs up and will be called: need not stay on the line."""
+    task.is_callback = True
+    task.customer_lease_ns = task.customer_until_ns = 0
 
 
 # Triggers.
@@ -131,28 +146,21 @@ def _triggers(state: State, queue: str) -> list[Trigger]:
     return sorted(state.queue_policy(queue).overflow, key=lambda trigger: trigger.after_s)
 
 
-def _arm_trigger(state: State, task: Task) -> None:
-    pending = _triggers(state, task.queue)[task.triggers_done :]
-    task.trigger_ns = task.entered_ns + int(pending[0].after_s * 1e9) if pending else 0
-    state.touch("task", task.id)
+def _overflow(state: State, task: Task) -> bool:
+    """Look at the triggers whose time has come, each once; the first that holds and moves the task ends it.
 
-
-def run_triggers(state: State, task: Task) -> bool:
-    """Those of a queued task whose time has come. True: it has left its queue."""
-    is_gone = _overflow(state, task, after_s=(state.now_ns - task.entered_ns) / 1e9)
-    if not is_gone:
-        _arm_trigger(state, task)
-    return is_gone
-
-
-def _overflow(state: State, task: Task, after_s: float) -> bool:
-    """Look at the triggers up to a time, each once; the first whose condition holds and that moves the task ends it."""
+    Returns: whether the task has left its queue. If not, the next trigger's time is set.
+    """
     triggers = _triggers(state, task.queue)
-    while task.triggers_done < len(triggers) and triggers[task.triggers_done].after_s <= after_s:
+    while task.triggers_done < len(triggers):
         trigger = triggers[task.triggers_done]
+        task.trigger_ns = task.entered_ns + int(trigger.after_s * 1e9)
+        if task.trigger_ns > state.now_ns:
+            return False
         task.triggers_done += 1
         if state.trigger_conditions[trigger.when](_facts(state, task)) and _pull(state, task, trigger):
             return True
+    task.trigger_ns = 0
     return False
 
 
@@ -165,15 +173,14 @@ def _pull(state: State, task: Task, trigger: Trigger) -> bool:
             state.index.displace(task)
             state.index.step_out(task)
             state.index.line_up(task)
-            steps.place(state, task)
     if trigger.queue is not None and trigger.queue != task.queue and task.overflows < _MOST_OVERFLOWS:
         task.overflows += 1
         before = task.queue
         leave(state, task)
         enter(state, task, trigger.queue, "overflowed", from_queue=before, when=trigger.when)
         return True
-    if trigger.then == "callback":
-        task.is_callback = True
+    if trigger.then == "callback" and not task.is_callback:
+        call_back(task)
         state.tell("task.updated", task, is_callback=True, queue=task.queue)
     elif trigger.then == "cancel":
         was = task.state

@@ -9,31 +9,23 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from router.assign import gather
-from router.assign.entity import Assignment, Offer
+from router.assign.hold import propose
 from router.assign.index import rank_of
 from router.assign.score import score_one
-from router.assign.transition import (
-    ASSIGNMENT,
-    TASK,
-    AssignmentMove,
-    OfferState,
-    TaskMove,
-    TaskState,
-    follow,
-)
+from router.assign.transition import TaskState
 from router.assign.urgency import priority_of, urgency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from router.assign.entity import Resource, Task
-    from router.assign.index import Group
+    from router.assign.index import Group, Line
     from router.assign.state import State
 
 _SCORED = 64
 """Candidates that are scored at most: the first by the order that holds without scores."""
-_OFFERS_KEPT = 16
-"""Of a task: older ones that are settled are forgotten; their events stay."""
+_AT_ONCE = 100
+"""Tasks that one resource is given in one step, some 5 ms: a bot may have room for thousands."""
 
 
 def seek_resource(state: State, task: Task) -> None:
@@ -43,7 +35,7 @@ def seek_resource(state: State, task: Task) -> None:
         return
     while (resource := _wanted_by_others(state, group, task)) is not None:
         seek_tasks(state, resource)
-        if task.state is not TaskState.QUEUED:
+        if task.state is not TaskState.QUEUED or resource.seek_ns:
             return
     _offer_to_best(state, task)
 
@@ -99,22 +91,27 @@ def seek_all(state: State, queue: str) -> None:
         offered = [_offer_to_best(state, state.tasks[task_id]) for task_id in tasks]
         if not any(offered):
             break  # the most urgent ones are excluded from whoever is free
-    for task_id in list(state.index.candidates(queue)):
+    for task_id in list(islice(state.index.candidates(queue), gather.MOST, 10 * gather.MOST)):
         _offer_to_best(state, state.tasks[task_id])
 
 
 def seek_tasks(state: State, resource: Resource) -> None:
-    """Offer a resource what it has room for, the most urgent first."""
-    while (best := _best(state, resource)) is not None:
+    """Offer a resource what it has room for, the most urgent first; of very much the rest in the next ticks."""
+    resource.seek_ns = 0
+    for _ in range(_AT_ONCE):
+        if (best := _best(state, resource)) is None:
+            return
         task, order = best
         rank = "preferred" if resource.id in task.preferred else rank_of(state.queue_policy(task.queue), task.channel)
         propose(state, task, resource, order, rank)
+    resource.seek_ns = state.now_ns
+    state.touch("resource", resource.id)
 
 
 def _best(state: State, resource: Resource) -> tuple[Task, str] | None:
     """Whose turn it is with a resource, and why."""
     best: tuple[int, int, Task, str] | None = None
-    for group in list(state.index.groups_of(resource)):
+    for group in state.index.groups_of(resource):
         if not group.size or gather.is_gathering(state, group.signature.queue):
             continue
         for task, order in _heads(state, group, resource):
@@ -129,13 +126,11 @@ def _heads(state: State, group: Group, resource: Resource) -> Iterator[tuple[Tas
     queue = state.queue_policy(group.signature.queue)
     is_scored = rank_of(queue, group.signature.channel) == "score"
     for line in group.lines.values():
-        wanted = (state.tasks[key[2]] for key in line.by_order)
-        open_to_it = (task for task in wanted if not is_excluded(task, resource.id, state.now_ns))
-        first = next(open_to_it, None)
+        first = next(_open_to(state, line, resource), None)
         if first is None:
             continue
         if is_scored:
-            yield _best_scored(state, first, islice(open_to_it, _SCORED - 1), resource)
+            yield _best_scored(state, first, islice(_open_to(state, line, resource), 1, _SCORED), resource)
             continue
         yield first, "priority" if priority_of(state.policy, first) else "order"
         key = line.by_target.first
@@ -143,6 +138,14 @@ def _heads(state: State, group: Group, resource: Resource) -> Iterator[tuple[Tas
             nearest = state.tasks[key[2]]
             if not is_excluded(nearest, resource.id, state.now_ns):
                 yield nearest, "deadline"
+
+
+def _open_to(state: State, line: Line, resource: Resource) -> Iterator[Task]:
+    """The tasks of a line that are not kept from a resource."""
+    for key in line.by_order:
+        task = state.tasks[key[2]]
+        if not is_excluded(task, resource.id, state.now_ns):
+            yield task
 
 
 def _best_scored(state: State, first: Task, others: Iterator[Task], resource: Resource) -> tuple[Task, str]:
@@ -156,105 +159,3 @@ def _best_scored(state: State, first: Task, others: Iterator[Task], resource: Re
             if score > best_score:
                 best, best_score = task, score
     return best, "order" if best is first else "score"
-
-
-def propose(state: State, task: Task, resource: Resource, order: str, rank: str) -> None:
-    """Offer a task to a resource, or, where that accepts by itself, assign it."""
-    channel = state.channel(task.channel)
-    state.index.displace(task)
-    number = task.offers_total = task.offers_total + 1
-    resource.offered_ns = state.now_ns
-    _ramp(state, resource)
-    weight = state.hold(resource, task)
-    offer = Offer(
-        id=f"{task.id}-{number}", task_id=task.id, resource_id=resource.id, issued_ns=state.now_ns,
-        expires_ns=state.now_ns + int(channel.offer_s * 1e9), weight=weight, fence=resource.epoch, order=order,
-        rank=rank,
-    )  # fmt: skip
-    if resource.kind != "agent" or rank == "force":
-        offer.state, offer.settled_ns = OfferState.ACCEPTED, state.now_ns
-        keep(task, offer)
-        assign(state, task, offer, TaskMove.TAKE)
-        return
-    keep(task, offer)
-    if task.state is TaskState.QUEUED:
-        task.state = follow(TASK, task.state, TaskMove.OFFER, f"task {task.id}")
-    state.tell(
-        "offer.issued", task, offer_id=offer.id, resource_id=resource.id, queue=task.queue, order=order, rank=rank,
-        expires_ns=offer.expires_ns, weight=weight,
-    )  # fmt: skip
-
-
-def keep(task: Task, offer: Offer) -> None:
-    """Add an offer; forget the oldest that are settled."""
-    task.offers.append(offer)
-    settled = [each for each in task.offers if each.state is not OfferState.PENDING]
-    for each in settled[: max(0, len(task.offers) - _OFFERS_KEPT)]:
-        task.offers.remove(each)
-
-
-def assign(state: State, task: Task, offer: Offer, move: TaskMove) -> None:
-    """The offer's resource has the task. Its capacity is held already."""
-    resource = state.resources[offer.resource_id]
-    now_ns = state.now_ns
-    state.index.step_out(task)
-    task.state = follow(TASK, task.state, move, f"task {task.id}")
-    resource.missed = 0
-    task.ttl_ns = now_ns + int(task.ttl_s * 1e9)
-    task.step_ns = task.trigger_ns = 0
-    task.excluded = {name: until for name, until in task.excluded.items() if until < 0}
-    is_automatic = resource.kind == "bot"
-    task.turns = task.failed_turns = 0
-    task.assignment = Assignment(
-        id=offer.id, resource_id=resource.id, started_ns=now_ns, weight=offer.weight, fence=task.version + 1,
-        ends_ns=now_ns + int(state.policy.bot.max_s * 1e9) if is_automatic else 0, is_forced=offer.rank == "force",
-    )  # fmt: skip
-    expect_customer(state, task)
-    state.tell(
-        "task.assigned", task, offer_id=offer.id, resource_id=resource.id, kind=resource.kind, queue=task.queue,
-        waited_s=(now_ns - task.entered_ns) / 1e9, age_s=(now_ns - task.queued_ns) / 1e9, order=offer.order,
-        rank=offer.rank, weight=offer.weight, target_s=task.target_s, leg=task.leg, is_callback=task.is_callback,
-    )  # fmt: skip
-
-
-def expect_customer(state: State, task: Task) -> None:
-    """The customer was heard now: the times without a word begin again."""
-    pause_s = state.channel(task.channel).pause_after_s
-    if task.customer_lease_ns:
-        task.customer_until_ns = state.now_ns + task.customer_lease_ns
-    is_held = task.assignment is not None and task.state is TaskState.ASSIGNED
-    task.pause_ns = state.now_ns + int(pause_s * 1e9) if pause_s and is_held else 0
-    state.touch("task", task.id)
-
-
-def let_go(state: State, task: Task, reason: str) -> Resource:
-    """End an assignment that is not finished; the task waits again afterwards. Returns who had it."""
-    assignment = task.assignment
-    assert assignment is not None  # noqa: S101 - the caller looked
-    assignment.state = follow(ASSIGNMENT, assignment.state, AssignmentMove.RELEASE, f"assignment {assignment.id}")
-    resource = state.resources[assignment.resource_id]
-    resource.released_ns = state.now_ns
-    state.release(resource, task, assignment.weight)
-    task.assignment, task.pause_ns = None, 0
-    task.state = follow(TASK, task.state, TaskMove.RELEASE, f"task {task.id}")
-    task.leg += 1
-    state.tell(
-        "task.released", task, resource_id=resource.id, kind=resource.kind, queue=task.queue, reason=reason,
-        handled_s=(state.now_ns - assignment.started_ns) / 1e9, weight=assignment.weight,
-    )  # fmt: skip
-    return resource
-
-
-def _ramp(state: State, resource: Resource) -> None:
-    """Count a new task against the morning flood; past the bound the resource is left alone for a while."""
-    ramp = state.policy.ramp
-    if not ramp.most or resource.kind != "agent":
-        return
-    now_ns, window_ns = state.now_ns, int(ramp.window_s * 1e9)
-    if now_ns >= resource.available_ns + int(ramp.during_s * 1e9):
-        resource.recent_ns.clear()
-        return
-    resource.recent_ns.append(now_ns)
-    del resource.recent_ns[: -ramp.most]
-    if len(resource.recent_ns) == ramp.most and resource.recent_ns[0] > now_ns - window_ns:
-        resource.ramp_ns = resource.recent_ns[0] + window_ns

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from router.assign import line, moving, pausing
 from router.assign.errors import Conflict
-from router.assign.match import expect_customer
+from router.assign.hold import expect_customer, holder_of
 from router.assign.transition import TERMINAL, WAITING, TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from router.assign.command import Signal
     from router.assign.entity import Task
     from router.assign.policy import MoodPolicy
@@ -42,9 +44,9 @@ def take(state: State, command: Signal) -> str:
 
 
 def _note(state: State, task: Task, command: Signal) -> None:
-    task.context.update(command.context)
+    moving.add_context(task, command.context)
     if command.sentiment is not None:
-        task.moods = [*task.moods, command.sentiment][-_MOODS_KEPT:]
+        task.moods = (*task.moods, command.sentiment)[-_MOODS_KEPT:]
         task.is_upset = is_upset(state.policy.mood, task.moods, was_upset=task.is_upset)
     task.turns += command.is_turn
     task.failed_turns += command.is_failed
@@ -58,7 +60,7 @@ def _note(state: State, task: Task, command: Signal) -> None:
 
 def _why_hand_off(state: State, task: Task, command: Signal) -> str:
     """Why a task goes from a bot to people now; empty: it does not."""
-    holder = None if task.assignment is None else state.resources[task.assignment.resource_id]
+    holder = holder_of(state, task)
     is_with_people = task.kinds == moving.PEOPLE or (holder is not None and holder.kind == "agent")
     is_with_bot = holder is not None and holder.kind == "bot"
     bot = state.policy.bot
@@ -72,7 +74,7 @@ def _why_hand_off(state: State, task: Task, command: Signal) -> str:
     return "" if is_with_people else next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def is_upset(policy: MoodPolicy, moods: list[float], *, was_upset: bool) -> bool:
+def is_upset(policy: MoodPolicy, moods: Sequence[float], *, was_upset: bool) -> bool:
     """With hysteresis: one very bad turn or a steady fall begins it, some good ones in a row end it."""
     recent = moods[-3:]
     is_bad = moods[-1] <= policy.floor

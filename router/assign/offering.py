@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from router.assign import line
 from router.assign.errors import Conflict, Expired, LostRace, Same, StaleFence
-from router.assign.match import assign, seek_tasks
+from router.assign.hold import assign
+from router.assign.match import seek_tasks
 from router.assign.transition import OFFER, TASK, OfferMove, OfferState, Presence, TaskMove, TaskState, follow
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def accept(state: State, command: Accept) -> str | Same:
     task, offer = state.offer(command.offer_id)
     _check_owner(offer, command.resource_id, command.fence)
     if offer.state is OfferState.ACCEPTED:
+        if task.assignment is None or task.assignment.id != offer.id:
+            raise LostRace(f"offer {offer.id} was accepted; task {task.id} went on since")
         return Same(task.id)
     _check_pending(offer, task)
     resource = state.resources[offer.resource_id]

@@ -45,9 +45,14 @@ class Ordered(Generic[K]):
             self._blocks.append([key])
             self._lasts.append(key)
             return
-        at = min(bisect_left(self._lasts, key), len(self._lasts) - 1)
-        block = self._blocks[at]
-        insort(block, key)
+        if self._lasts[-1] < key:  # who comes last to a line is most often the last in it
+            at = len(self._lasts) - 1
+            block = self._blocks[at]
+            block.append(key)
+        else:
+            at = bisect_left(self._lasts, key)
+            block = self._blocks[at]
+            insort(block, key)
         if len(block) > 2 * _BLOCK:
             self._blocks.insert(at + 1, block[_BLOCK:])
             del block[_BLOCK:]

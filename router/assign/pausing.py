@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.assign.errors import Conflict
-from router.assign.match import expect_customer, seek_tasks
+from router.assign.hold import expect_customer
+from router.assign.match import seek_tasks
 from router.assign.moving import move
 from router.assign.transition import ASSIGNMENT, TASK, AssignmentMove, TaskMove, TaskState, follow
 

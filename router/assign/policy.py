@@ -27,7 +27,8 @@ class ChannelPolicy(_Strict, frozen=True, kw_only=True):
     accept_grace_ms: Annotated[float, Meta(ge=0, le=5_000, description="a late accept that still counts")] = 250.0
     wrap_s: Annotated[float, Meta(ge=0, le=900, description="the longest wrap-up; 0: none")] = 30.0
     pause_after_s: Annotated[float, Meta(ge=0, le=86_400, description="customer silent; 0: never paused")] = 0.0
-    lost: Annotated[Literal["requeue", "keep"], Meta(description="when its agent is lost")] = "requeue"
+    lost: Annotated[Literal["requeue", "keep"], Meta(description="when its agent is lost or signs out")] = "requeue"
+    keep_s: Annotated[float, Meta(ge=0, le=7_776_000, description="kept so long, then requeued; 0: for ttl_s")] = 0.0
 
 
 class ClassPolicy(_Strict, frozen=True, kw_only=True):
@@ -69,7 +70,9 @@ class QueuePolicy(_Strict, frozen=True, kw_only=True):
     target_s: Annotated[float, Meta(gt=0, le=86_400, description="service level: accepted within")] = 20.0
     short_abandon_s: Annotated[float, Meta(ge=0, le=600, description="who leaves sooner is not counted")] = 0.0
     most: Annotated[int, Meta(ge=1, le=1_000_000, description="waiting at once")] = 10_000
-    ttl_s: Annotated[float, Meta(gt=0, le=7_776_000)] = 86_400.0
+    ttl_s: Annotated[
+        float, Meta(gt=0, le=7_776_000, description="given up then: waiting, or silent in somebody's hands")
+    ] = 86_400.0
     hours: Annotated[Name | None, Meta(description="of [hours.NAME]; none: always open")] = None
     skills: dict[Name, Level] = {}
     steps: Annotated[tuple[Step, ...], Meta(max_length=16)] = ()
@@ -160,7 +163,7 @@ class Policy(_Strict, frozen=True, kw_only=True):
     bot: BotPolicy = BotPolicy()
     mood: MoodPolicy = MoodPolicy()
     max_tasks: Annotated[int, Meta(ge=1, le=10_000_000, description="open at once")] = 200_000
-    max_resources: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
+    max_resources: Annotated[int, Meta(ge=1, le=1_000_000, description="known")] = 20_000
     max_requirements: Annotated[int, Meta(ge=1, le=100_000, description="different requirements at once")] = 2_000
     keep_closed: Annotated[int, Meta(ge=0, le=1_000_000, description="ended tasks kept in memory")] = 10_000
     keep_keys: Annotated[int, Meta(ge=0, le=10_000_000, description="idempotency keys remembered")] = 100_000
@@ -168,7 +171,7 @@ class Policy(_Strict, frozen=True, kw_only=True):
 
 
 STEP_FACTS = ("resource",)
-"""What a step's condition can name: its id, kind, name, queues, skills, attributes, capacity, cost and success."""
+"""What a step's `when` may name: id, kind, name, queues, skills, attributes, capacity, cost, success of a resource."""
 TRIGGER_FACTS = (
     "waiting", "ewt_s", "agents", "free", "is_open", "waited_s", "priority", "channel", "service_class", "customer_id",
     "context", "is_callback", "is_upset",

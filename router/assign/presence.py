@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from router.assign import life, line
 from router.assign.entity import Resource
 from router.assign.errors import BadCommand, Conflict, Full, Same, StaleFence
-from router.assign.match import let_go, seek_tasks
+from router.assign.hold import let_go
+from router.assign.match import seek_tasks
 from router.assign.offering import rescind_all
 from router.assign.transition import PRESENCE, Presence, PresenceMove, TaskState, follow
 
 if TYPE_CHECKING:
     from router.assign.command import PutResource, Restore, SetPresence, Suspect
+    from router.assign.entity import Task
     from router.assign.state import State
 
 CHOSEN = {
@@ -23,6 +26,8 @@ CHOSEN = {
     "offline": PresenceMove.SIGN_OUT,
 }
 """What a resource can say of itself."""
+_SKIPPED = 1_000
+"""Of each requirement, some 5 ms: the others wait until their step ends."""
 KINDS = ("agent", "bot", "recommender", "workflow")
 
 
@@ -37,7 +42,8 @@ def put(state: State, command: PutResource) -> str:
     else:
         if before.kind != command.kind and before.tasks:
             raise Conflict(f"kind: {before.id} holds tasks as {before.kind}")
-        if any(state.tasks[task_id].channel not in command.channels for task_id in before.tasks):
+        left_out = before.channels.keys() - command.channels.keys()
+        if any(state.tasks[task_id].channel in left_out for task_id in before.tasks):
             raise Conflict(f"channels: {before.id} holds tasks of one that is left out")
         resource = before
         state.index.remove(resource)
@@ -90,25 +96,27 @@ def set_presence(state: State, command: SetPresence) -> str | Same:
         if resource.presence_reason == command.reason:
             return Same(resource.id)
         resource.presence_reason = command.reason
-        state.tell("resource.presence", resource, reason=command.reason, **line.load_of(resource))
+        state.tell(
+            "resource.presence", resource, was=target.value, reason=command.reason, session=resource.session,
+            **line.load_of(resource),
+        )  # fmt: skip
         return resource.id
     if is_new_session:
         resource.session = command.session
         resource.epoch += 1
-        rescind_all(state, resource.id, "new_session")
     resource.is_suspect, resource.lost_ns = False, 0
     resource.presence_reason = command.reason
-    _become(state, resource, target)
+    _become(state, resource, target, is_new_session=is_new_session)
     return resource.id
 
 
-def _become(state: State, resource: Resource, target: Presence) -> None:
-    """Take on a presence: whoever is not available has no offers, and whoever signs out no work."""
+def _become(state: State, resource: Resource, target: Presence, *, is_new_session: bool = False) -> None:
+    """Take on a presence: whoever is not available has no offers, a new session none of the old one's, and whoever
+    signs out no work.
+    """
     was = resource.presence
     if target is Presence.AVAILABLE and was is not Presence.AVAILABLE:
         resource.available_ns = state.now_ns
-        resource.recent_ns.clear()
-        resource.ramp_ns = 0
     resource.missed, resource.missed_until_ns = 0, 0
     resource.presence_ns = state.now_ns
     state.index.sign(resource, target)
@@ -116,10 +124,13 @@ def _become(state: State, resource: Resource, target: Presence) -> None:
         "resource.presence", resource, was=was.value, reason=resource.presence_reason,
         session=resource.session, **line.load_of(resource),
     )  # fmt: skip
-    if target is not Presence.AVAILABLE:
-        rescind_all(state, resource.id, target.value)
+    if is_new_session or target is not Presence.AVAILABLE:
+        rescind_all(state, resource.id, "new_session" if is_new_session else target.value)
     if target is Presence.OFFLINE:
         _leave_work(state, resource, "signed_out")
+        _skip_steps(state, resource)
+    elif was is Presence.OFFLINE:
+        _keep_work(state, resource)
     seek_tasks(state, resource)
 
 
@@ -159,18 +170,48 @@ def lose(state: State, resource: Resource) -> None:
     state.index.sign(resource, follow(PRESENCE, resource.presence, PresenceMove.LOSE, f"resource {resource.id}"))
     state.tell("resource.lost", resource, was=was.value, **line.load_of(resource))
     _leave_work(state, resource, "lost")
+    _skip_steps(state, resource)
+
+
+def _skip_steps(state: State, resource: Resource) -> None:
+    """It was the last who could meet what a step asks for: those who wait look for the next step at once."""
+    for group in state.index.deserted(resource):
+        for task_id in islice(group.waiting(), _SKIPPED):
+            task = state.tasks[task_id]
+            if task.step_ns:
+                task.step_ns = state.now_ns
+                state.touch("task", task.id)
 
 
 def _leave_work(state: State, resource: Resource, reason: str) -> None:
-    """Conversations that can't wait go back to their queue, at their age; wrap-ups are over."""
+    """Conversations that can't wait go back to their queue, at their age, others later; wrap-ups are over."""
     for task_id in list(resource.tasks):
         task = state.tasks[task_id]
         if task.state is TaskState.WRAPPING:
             life.close(state, task)
-        elif state.channel(task.channel).lost == "requeue":
-            before = task.queue
-            let_go(state, task, reason)
-            line.enter(state, task, before, "requeued", from_queue=before, reason=reason)
+            continue
+        channel, assignment = state.channel(task.channel), task.assignment
+        if channel.lost == "requeue":
+            give_back(state, task, reason)
+        elif channel.keep_s and assignment is not None:
+            assignment.ends_ns = state.now_ns + int(channel.keep_s * 1e9)
+            state.touch("task", task.id)
+
+
+def _keep_work(state: State, resource: Resource) -> None:
+    """An agent is back: what was kept is not given to others any more."""
+    for task_id in resource.tasks if resource.kind == "agent" else ():
+        task = state.tasks[task_id]
+        if task.assignment is not None and task.state is not TaskState.WRAPPING:
+            task.assignment.ends_ns = 0
+            state.touch("task", task_id)
+
+
+def give_back(state: State, task: Task, reason: str) -> None:
+    """Out of the hands of who is not there, into its queue at its age."""
+    let_go(state, task, reason)
+    task.ttl_ns = state.now_ns + int(task.ttl_s * 1e9)
+    line.enter(state, task, task.queue, "requeued", from_queue=task.queue, reason=reason)
 
 
 def return_from_missed(state: State, resource: Resource) -> None:

@@ -34,7 +34,7 @@ def write_down(command: Command) -> tuple[bytes, AnyCommand]:
 def entry_of(stepped: Stepped, body: bytes, at_ns: int, epoch: int) -> Entry:
     """What one command, written down as `body`, did."""
     rows = tuple(
-        EventRow(_shelf(event), event.seq, number, _encode(event)) for number, event in enumerate(stepped.events)
+        EventRow(shelf_of(event), event.seq, number, _encode(event)) for number, event in enumerate(stepped.events)
     )
     return Entry(stepped.position, at_ns, epoch, body, rows)
 
@@ -44,6 +44,6 @@ def shelf_of_task(task_id: str) -> str:
     return f"task/{task_id}"
 
 
-def _shelf(event: Event) -> str:
+def shelf_of(event: Event) -> str:
     kind, _, _ = event.type.partition(".")
     return shelf_of_task(event.subject) if kind in {"task", "offer"} else f"{kind}/{event.subject}"

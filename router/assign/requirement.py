@@ -28,6 +28,11 @@ class Signature(NamedTuple):
     condition: str
     only: tuple[str, ...]  # the preferred, while a step asks for them
 
+    @property
+    def asked_queues(self) -> dict[str, None]:
+        """Whose resources may help, each once."""
+        return dict.fromkeys((self.queue, *self.others))
+
 
 def steps_of(queue: QueuePolicy) -> tuple[Step, ...]:
     """At least one."""
@@ -47,8 +52,8 @@ def signature_of(queue: QueuePolicy, task: Task, step: Step) -> Signature:
         others=step.queues,
         channel=task.channel,
         weight=task.weight,
-        hard=tuple(sorted(hard.items())),
-        soft=tuple(sorted(step.skills.items())),
+        hard=tuple(sorted(hard.items())) if hard else (),
+        soft=tuple(sorted(step.skills.items())) if step.skills else (),
         kinds=kinds,
         condition=step.when or "",
         only=task.preferred if step.preferred else (),

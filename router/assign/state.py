@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
 from router.assign import deadline
 from router.assign.capacity import Load, fits, weight_for
-from router.assign.entity import Kept, Queue, Resource, Task
+from router.assign.entity import Queue, Resource, Task
 from router.assign.errors import Unknown
 from router.assign.event import Event
 from router.assign.hours import Calendar
@@ -21,7 +19,7 @@ from router.assign.transition import TERMINAL, WAITING, Presence, TaskState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.assign.entity import Offer
+    from router.assign.entity import Kept, Offer
     from router.assign.gather import Matching
     from router.assign.policy import Policy, QueuePolicy
     from router.assign.requirement import Signature
@@ -74,13 +72,17 @@ class State:
     # Policy.
 
     def adopt(self, policy: Policy) -> None:
-        """Take a policy: compile its conditions, make its queues and calendars. Raises: ValueError, ExpressionError."""
+        """Take a policy: compile its conditions, make its queues and calendars.
+
+        Raises: ValueError, and what the compiler raises; nothing has changed.
+        """
         queues = policy.queues.values()
         steps = sorted({step.when for queue in queues for step in queue.steps if step.when})
         triggers = sorted({trigger.when for queue in queues for trigger in queue.overflow})
-        self.step_conditions = {text: self._compile(text) for text in steps}
-        self.trigger_conditions = {text: self._compile(text) for text in triggers}
-        self.calendars = {name: Calendar(hours) for name, hours in policy.hours.items()}
+        step_conditions = {text: self._compile(text) for text in steps}
+        trigger_conditions = {text: self._compile(text) for text in triggers}
+        calendars = {name: Calendar(hours) for name, hours in policy.hours.items()}
+        self.step_conditions, self.trigger_conditions, self.calendars = step_conditions, trigger_conditions, calendars
         self.policy = policy
         for name in policy.queues:
             if name not in self.queues:
@@ -253,7 +255,3 @@ def held_weight(task: Task, resource_id: str) -> int:
     if task.assignment is not None and task.assignment.resource_id == resource_id:
         return task.assignment.weight
     return sum(o.weight for o in task.offers if o.resource_id == resource_id and o.state.value == "pending")
-
-
-def encode_row(entity: Task | Resource | Queue | Kept) -> bytes:
-    return msgspec.msgpack.encode(entity)

@@ -15,7 +15,7 @@ from router.assign.tally import Tally
 from router.assign.transition import TERMINAL, WAITING, Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from router.assign.event import Event
     from router.assign.figures import AgentFigures, QueueFigures
@@ -104,11 +104,17 @@ class Statistics:
             )  # fmt: skip
         return tuple(told)
 
-    def agents(self, window_s: float, now_ns: int) -> tuple[AgentFigures, ...]:
-        """Of all resources that were seen within a day, by id."""
+    def seen(self, now_ns: int) -> list[str]:
+        """Ids of all resources that were seen within a day, sorted."""
+        self._tally.forget(now_ns // _MS)
+        return sorted(self._tally.agents)
+
+    def agents(self, window_s: float, now_ns: int, names: Iterable[str] | None = None) -> tuple[AgentFigures, ...]:
+        """Args: names: of those among them that were `seen`; without: of all. 12 us each."""
         now_ms, told = now_ns // _MS, []
-        self._tally.forget(now_ms)
-        for name, agent in sorted(self._tally.agents.items()):
+        for name in self.seen(now_ns) if names is None else names:
+            if (agent := self._tally.agents.get(name)) is None:
+                continue
             start_ms = agent.meter.start_of(int(window_s * 1e3), now_ms)
             told.append(
                 of_agent(

@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 
 def place(state: State, task: Task) -> Group:
-    """Put a waiting task where its active step says. A step that nobody who is signed in can meet is skipped at once.
-
-    Raises: Full: too many different requirements.
-    """
+    """Put a waiting task where its active step says. One that nobody who is signed in can meet is skipped at once."""
     queue = state.queue_policy(task.queue)
     steps = steps_of(queue)
     begins_ns = task.stepped_ns
@@ -29,7 +26,7 @@ def place(state: State, task: Task) -> Group:
         begins_ns = ends_ns
     signature = signature_of(queue, task, steps[active])
     for number in range(active, len(steps)):
-        candidate = signature_of(queue, task, steps[number])
+        candidate = signature if number == active else signature_of(queue, task, steps[number])
         if state.index.present(candidate):
             if number != active:  # what was skipped has had its time
                 active, signature, ends_ns = number, candidate, _end_ns(state, task, number)

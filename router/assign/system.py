@@ -2,43 +2,63 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from router.assign import line, steps
+from router.assign.check import find_problems
 from router.assign.errors import BadCommand, Conflict, Same
 from router.assign.gather import is_gathering
+from router.assign.hold import propose as offer
 from router.assign.index import Index
 from router.assign.match import is_excluded, seek_all, seek_tasks
-from router.assign.match import propose as offer
 from router.assign.offering import live
 from router.assign.transition import TERMINAL, WAITING, TaskState
+from router.assign.urgency import order_of, urgency
+from router.assign.wait import prepare
 
 if TYPE_CHECKING:
-    from router.assign.command import Configure, Propose, Resume, SetQueue
+    from collections.abc import Container
+
+    from router.assign.command import Configure, Pair, Propose, Resume, SetQueue
+    from router.assign.entity import Resource, Task
+    from router.assign.policy import Policy, Trigger
     from router.assign.state import State
+
+_AT_ONCE = 100
+"""Tasks that a queue opens for in one step, some 10 ms: a night may have brought thousands."""
+
+_LOOKED_AT = 64
+"""Of each requirement, when a pair that was found outside might overtake somebody."""
 
 
 def configure(state: State, command: Configure) -> str:
-    """Another policy from now on; everybody who waits is placed anew. Raises: Conflict: a queue would be missing."""
+    """Another policy from now on; everybody who waits is placed anew, triggers that are new are looked at.
+
+    Raises: Conflict: a queue would be missing. BadCommand: it can't be.
+    """
     policy = command.policy
     in_use = {task.queue for task in state.tasks.values() if task.state not in TERMINAL}
     in_use |= {queue for resource in state.resources.values() for queue in resource.queues}
     missing = sorted(in_use - set(policy.queues))
     if missing:
         raise Conflict(f"queues.{missing[0]}: tasks or resources are in it, so it can't be left out yet")
+    if problems := find_problems(policy, lambda _condition, _facts: None):
+        raise BadCommand("; ".join(problems)[:2_000])
+    before = state.policy
     try:
         state.adopt(policy)
-    except ValueError as error:
-        raise BadCommand(str(error)) from None
+    except Exception as error:  # whatever compiles the conditions may raise its own
+        raise BadCommand(f"when: {error}") from error
     rebuild(state)
     for name, book in state.queues.items():
         stop_gathering(state, name)
-        book.changes_ns = 0  # set below for those that the policy has
+        book.changes_ns = book.opens_ns = 0  # set below for those that the policy has
     for name in sorted(policy.queues):
         watch_hours(state, name)
     state.tell_all("policy.activated", version=policy.version)
-    for task in sorted((t for t in state.tasks.values() if t.state is TaskState.QUEUED), key=lambda t: t.number):
-        steps.place(state, task)
+    _place_anew(state, {name for name, queue in policy.queues.items() if _overflow_of(before, name) != queue.overflow})
     for resource_id in sorted(state.resources):
         seek_tasks(state, state.resources[resource_id])
     for name in sorted(policy.queues):
@@ -46,16 +66,35 @@ def configure(state: State, command: Configure) -> str:
     return "policy"
 
 
+def _place_anew(state: State, changed: set[str]) -> None:
+    """All that wait. Those of queues whose triggers have changed meet them from the first on."""
+    waiting = sorted((task for task in state.tasks.values() if task.state in WAITING), key=lambda task: task.number)
+    for task in waiting:
+        state.touch("task", task.id)  # when an offer ends is up to the policy
+        if task.queue in changed:
+            task.triggers_done = 0
+        if task.state is TaskState.QUEUED:
+            steps.place(state, task)
+    for task in waiting:
+        if task.queue in changed and task.state is TaskState.QUEUED:
+            line.look(state, task)
+
+
+def _overflow_of(policy: Policy, queue: str) -> tuple[Trigger, ...]:
+    return policy.queues[queue].overflow if queue in policy.queues else ()
+
+
 def rebuild(state: State) -> None:
-    """Derive the index anew; queued tasks are in line, but not placed yet."""
+    """Derive the index and the loads anew; queued tasks are in line, but not placed yet."""
     index = state.index = Index(state)
     for queue in state.queues.values():
         queue.waiting = 0
     for resource in state.resources.values():
-        index.insert(resource)
+        state.insert_resource(resource)
     for task in state.tasks.values():
         if task.state in WAITING:
             index.line_up(task)
+    prepare(state)
 
 
 def load(state: State, found: dict[str, dict[str, Any]]) -> None:
@@ -81,15 +120,19 @@ def load(state: State, found: dict[str, dict[str, Any]]) -> None:
             state.index.line_up(task)
         if task.state is TaskState.QUEUED:
             state.index.place(task, line.signature(state, task))
+    prepare(state)
 
 
 def resume(state: State, command: Resume) -> str:
-    """A process begins. While there was none, nobody could answer an offer or send a heartbeat: no one's fault."""
+    """A process begins. While there was none, nobody could answer an offer or give a sign of life: no one's fault."""
     if command.epoch <= state.epoch:
         raise Conflict(f"epoch {command.epoch}: a process with epoch {state.epoch} has been here")
     state.epoch = command.epoch
     state.tell_all("engine.resumed", epoch=command.epoch)
     for task in list(state.tasks.values()):
+        if task.customer_until_ns:
+            task.customer_until_ns = max(task.customer_until_ns, state.now_ns + task.customer_lease_ns)
+            state.touch("task", task.id)
         for pending in live(task):
             # Who was about to accept finds the offer again, with all of its time.
             pending.expires_ns = max(pending.expires_ns, state.now_ns + (pending.expires_ns - pending.issued_ns))
@@ -137,13 +180,20 @@ def set_queue(state: State, command: SetQueue) -> str | Same:
 
 
 def open_scheduled(state: State, name: str) -> None:
-    """Tasks that waited for a queue to open; callbacks of a later time go on waiting."""
-    if not state.is_open(name):
-        return
+    """Queue those who waited for it to open, the most urgent first, some at a time; callbacks wait for their time."""
+    book, policy, now_ns = state.queues[name], state.policy, state.now_ns
+    book.opens_ns = 0
+    state.touch("queue", name)
     scheduled = [state.tasks[task_id] for task_id in state.scheduled.get(name, ())]
-    for task in sorted(scheduled, key=lambda each: each.number):
-        if not task.is_callback or task.open_ns <= state.now_ns:
-            line.open_now(state, task)
+    ready = [task for task in scheduled if task.callback_ns <= now_ns]
+    if not state.is_open(name):
+        for task in ready:
+            line.expect_opening(state, task)
+        return
+    for task in nsmallest(_AT_ONCE, ready, key=lambda task: (-urgency(policy, task, now_ns), task.number)):
+        line.open_now(state, task)
+    if len(ready) > _AT_ONCE:
+        book.opens_ns = now_ns
 
 
 def propose(state: State, command: Propose) -> str | Same:
@@ -156,17 +206,43 @@ def propose(state: State, command: Propose) -> str | Same:
         return Same("engine")
     queue.matching = queue.matching_ns = 0
     state.touch("queue", queue.name)
-    has_offered = False
-    for pair in command.pairs:
-        task, resource = state.tasks.get(pair.task_id), state.resources.get(pair.resource_id)
-        if task is None or resource is None or task.state is not TaskState.QUEUED:
+    has_offered, pairs = False, {pair.task_id: pair for pair in command.pairs if _holds(state, pair, queue.name)}
+    for pair in list(pairs.values()):
+        task, resource = state.tasks[pair.task_id], state.resources[pair.resource_id]
+        if not _holds(state, pair, queue.name) or _overtakes(state, task, resource, pairs):
+            del pairs[pair.task_id]
             continue
-        group = state.index.group_of(task.id)
-        if group is None or task.queue != queue.name or is_excluded(task, resource.id, state.now_ns):
-            continue
-        if state.index.is_free(group, resource):
-            offer(state, task, resource, "score", "score")
-            has_offered = True
+        offer(state, task, resource, "score", "score", pair.score)
+        has_offered = True
     if not has_offered or not is_gathering(state, queue.name):
         seek_all(state, queue.name)
     return queue.name
+
+
+def _holds(state: State, pair: Pair, queue: str) -> bool:
+    """Whether a pair that was found outside can still be offered."""
+    task, resource = state.tasks.get(pair.task_id), state.resources.get(pair.resource_id)
+    if task is None or resource is None or task.queue != queue:
+        return False
+    group = state.index.group_of(task.id)
+    is_free = group is not None and state.index.is_free(group, resource)
+    return is_free and not is_excluded(task, resource.id, state.now_ns)
+
+
+def _overtakes(state: State, task: Task, resource: Resource, pairs: Container[str]) -> bool:
+    """Whether one of its class who could have the resource, and is in no pair, is older by more than scores may do.
+
+    The solver saw to that; but of its pairs some hold no more.
+    """
+    guard_ns = int(state.queue_policy(task.queue).max_overtake_s * 1e9)
+    own = order_of(state.policy, task)
+    for group in state.index.groups_of(resource):
+        line = group.lines.get(task.service_class) if group.signature.queue == task.queue else None
+        for key in islice(line.by_order, _LOOKED_AT) if line is not None else ():
+            other = state.tasks[key[2]]
+            if key[0] >= own:
+                break
+            is_alone = other.id not in pairs and not is_excluded(other, resource.id, state.now_ns)
+            if is_alone and task.queued_ns - other.queued_ns > guard_ns:
+                return True
+    return False

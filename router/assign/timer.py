@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.assign import deadline, life, line, moving, pausing, presence, steps, system
+from router.assign import deadline, life, line, moving, pausing, presence, system
 from router.assign.errors import Same
 from router.assign.gather import ask
-from router.assign.match import seek_all, seek_resource, seek_tasks
+from router.assign.hold import holder_of
+from router.assign.match import seek_all, seek_tasks
 from router.assign.offering import expire, live
 from router.assign.transition import TERMINAL, WAITING, Presence, TaskState
 
@@ -54,11 +55,15 @@ def _task(state: State, task: Task) -> None:
         if task.assignment is not None and _is_due(state, task.assignment.ends_ns):
             life.close(state, task)
     elif _is_due(state, task.ttl_ns):
-        life.drop(state, task, "ttl")
+        holder = holder_of(state, task)
+        if holder is not None and holder.presence is Presence.OFFLINE:
+            presence.give_back(state, task, "absent")
+        else:
+            life.drop(state, task, "ttl")
     elif _is_due(state, task.customer_until_ns):
         life.drop(state, task, "abandoned")
     elif task.state is TaskState.SCHEDULED:
-        if _is_due(state, task.open_ns):
+        if _is_due(state, task.callback_ns):
             line.open_now(state, task)
     elif task.state in WAITING:
         _waiting(state, task)
@@ -77,22 +82,18 @@ def _waiting(state: State, task: Task) -> None:
         task.step_ns = task.trigger_ns = 0
         task.excluded = {name: until for name, until in task.excluded.items() if not _is_due(state, until)}
         return
-    if task.state is not TaskState.QUEUED or (_is_due(state, task.trigger_ns) and line.run_triggers(state, task)):
-        return
-    has_come_back = any(_is_due(state, until) for until in task.excluded.values())
-    task.excluded = {name: until for name, until in task.excluded.items() if not _is_due(state, until)}
-    if _is_due(state, task.step_ns):
-        state.index.displace(task)
-        steps.place(state, task)
-        seek_resource(state, task)
-    elif has_come_back:
-        seek_resource(state, task)
+    dues_ns = (task.trigger_ns, task.step_ns, *task.excluded.values())
+    if task.state is TaskState.QUEUED and any(_is_due(state, due_ns) for due_ns in dues_ns):
+        line.look(state, task)
 
 
 def _held(state: State, task: Task) -> None:
-    assignment = task.assignment
-    if assignment is not None and _is_due(state, assignment.ends_ns):
-        moving.hand_off(state, task, "", "bot_time")
+    if _is_due(state, deadline.ends_ns(state, task)):
+        holder = holder_of(state, task)
+        if holder is not None and holder.kind == "agent":
+            presence.give_back(state, task, "absent")
+        else:
+            moving.hand_off(state, task, "", "bot_time")
     elif _is_due(state, task.pause_ns):
         pausing.pause_now(state, task)
 
@@ -105,6 +106,8 @@ def _resource(state: State, resource: Resource) -> None:
         resource.ramp_ns = 0
         state.index.refresh(resource)
         seek_tasks(state, resource)
+    elif _is_due(state, resource.seek_ns):
+        seek_tasks(state, resource)
     if resource.presence is Presence.MISSED and _is_due(state, resource.missed_until_ns):
         presence.return_from_missed(state, resource)
 
@@ -112,6 +115,8 @@ def _resource(state: State, resource: Resource) -> None:
 def _queue(state: State, queue: Queue) -> None:
     if _is_due(state, queue.changes_ns):
         system.watch_hours(state, queue.name)
+        system.open_scheduled(state, queue.name)
+    elif _is_due(state, queue.opens_ns):
         system.open_scheduled(state, queue.name)
     if _is_due(state, queue.gather_ns):
         queue.gather_ns = 0

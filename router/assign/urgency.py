@@ -7,6 +7,7 @@ order while time passes, so a line is sorted once. Whole numbers, because floats
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from router.assign.policy import ClassPolicy
@@ -24,7 +25,12 @@ def class_of(policy: Policy, name: str) -> ClassPolicy:
 
 
 def slope_milli(policy: Policy, service_class: str) -> int:
-    return max(1, round(class_of(policy, service_class).slope * _MILLI))
+    return _milli(class_of(policy, service_class).slope)
+
+
+@lru_cache(maxsize=1_000)
+def _milli(slope: float) -> int:
+    return max(1, round(slope * _MILLI))
 
 
 def priority_of(policy: Policy, task: Task) -> int:
@@ -34,16 +40,21 @@ def priority_of(policy: Policy, task: Task) -> int:
 
 def order_of(policy: Policy, task: Task) -> int:
     """The place in the line of its class: the smaller, the more urgent at any time."""
-    worth = round(policy.priority_s * 1e9) * _MILLI
-    return slope_milli(policy, task.service_class) * task.queued_ns - priority_of(policy, task) * worth
+    return slope_milli(policy, task.service_class) * task.queued_ns - _worth(policy, task)
+
+
+def _worth(policy: Policy, task: Task) -> int:
+    """What its priority is worth."""
+    priority = priority_of(policy, task)
+    return priority * round(policy.priority_s * 1e9) * _MILLI if priority else 0
 
 
 def urgency(policy: Policy, task: Task, now_ns: int) -> int:
     """At a time, to compare tasks of different classes."""
-    steady = slope_milli(policy, task.service_class) * now_ns - order_of(policy, task)
-    boost_s = class_of(policy, task.service_class).boost_s
-    if not boost_s or not task.target_ns:
+    of = class_of(policy, task.service_class)
+    steady = _milli(of.slope) * (now_ns - task.queued_ns) + _worth(policy, task)
+    if not of.boost_s or not task.target_ns:
         return steady
     slack_s = (task.target_ns - now_ns) / 1e9
     nearness = min(1.0, max(0.0, 1.0 - slack_s / task.target_s))
-    return steady + int(boost_s * nearness * 1e12)
+    return steady + int(of.boost_s * nearness * 1e12)

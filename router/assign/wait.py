@@ -58,14 +58,17 @@ def queue_wait_s(state: State, queue: str, channel: str | None = None) -> float 
 
 
 def newcomer_group(state: State, queue: str, channel: str | None = None) -> Group:
-    """Where it would wait, and who could take it. Without a channel (for who reads only: the answer depends on what was
-    asked before) those that are known, and open to somebody, go first: making one costs up to 4 us a resource.
-    """
+    """Where it would wait, and who could take it. Without a channel: on the one that most could be taken of."""
     if channel is not None:
         return state.index.group(_of_newcomer(state, queue, channel))
     asked = [_of_newcomer(state, queue, each) for each in sorted({*BUILT_IN, *state.policy.channels})]
-    known = [group for each in asked if (group := state.index.groups.get(each)) is not None and group.slots]
-    return max(known or [state.index.group(each) for each in asked], key=lambda group: group.slots)
+    return max([state.index.stand(each) for each in asked], key=lambda group: group.slots)
+
+
+def prepare(state: State) -> None:
+    """Make these groups of all queues, of which each costs some us a resource, before anybody asks for them."""
+    for queue in state.policy.queues:
+        newcomer_group(state, queue)
 
 
 def _wait_s(state: State, group: Group, task: Task | None) -> float | None:

@@ -283,6 +283,7 @@ def add_simulate(commands: Commands) -> None:
         "takt simulate my-day.toml --policy queues.toml --policy changed.toml --out report.html",
         "takt simulate --log var/takt.sqlite --policy queues.toml --policy changed.toml   # what really came",
         "takt simulate day --days 30 --json | jq '.policies[1].differences'",
+        "takt simulate my-day.toml --policy queues.toml --advise    # whom to teach what",
     )
     simulate.add_argument(
         "world",
@@ -311,6 +312,9 @@ def add_simulate(commands: Commands) -> None:
         "--seed", type=_natural, default=0, metavar="N", help="the same seed gives the same figures (default: 0)"
     )
     simulate.add_argument("--out", type=Path, metavar="FILE", help="also write a report with plots, one HTML file")
+    simulate.add_argument(
+        "--advise", action="store_true", help="tell which one skill for which agent shortens waits most, in the WORLD"
+    )
     simulate.add_argument("--json", action="store_true", help="one line of JSON instead of tables")
 
 

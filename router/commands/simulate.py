@@ -14,6 +14,7 @@ from router.commands.location import shown
 from router.commands.terminal import facts, note, progress, say, table
 from router.log import LogSettings, SqliteStore
 from router.queues import compile_condition, read_queues
+from router.simulate.advise import advise
 from router.simulate.compare import DAY_METRICS, LINE_METRICS, Comparison, Measured, find
 from router.simulate.draw import draw_day
 from router.simulate.measure import ALL
@@ -39,6 +40,8 @@ def run(args: Namespace) -> int:
     """Read, play, tell. Raises: CommandError: wrong usage; CheckFailed: the engine refused what it must not."""
     if args.log is not None and args.world is not None:
         raise CommandError("either a WORLD or --log: a log says itself who came and who was there")
+    if args.advise:
+        return _advise(args)
     plan, paths = _plan_of_log(args) if args.log is not None else _plan_of_world(args)
     candidates = [_candidate(path, paths) for path in paths]
     with progress() as tell:
@@ -85,6 +88,37 @@ def _commands(path: Path) -> Iterator[tuple[int, Command]]:
     decode = msgspec.msgpack.Decoder(AnyCommand).decode
     for entry in SqliteStore(LogSettings(path=str(path)), SystemClock()).commands.entries():
         yield entry.at_ns, decode(entry.command)
+
+
+def _advise(args: Namespace) -> int:
+    """Which single skill for whom; by the first policy."""
+    if args.log is not None or args.out is not None:
+        raise CommandError("--advise needs a WORLD, and prints a table or --json: not with --log or --out")
+    _, paths = _plan_of_world(args)
+    world, candidate = read_world(find_world(args.world or "day")), _candidate(paths[0], paths)
+    seeds = range(args.seed, args.seed + args.days)
+    with progress() as tell:
+        try:
+            found = advise(world, candidate, compile_condition, seeds, lambda done, total: tell(_STAGE, done, total))
+        except SimulationError as error:
+            raise CheckFailed(str(error)) from error
+    if args.json:
+        say(msgspec.json.encode(found).decode())
+    elif not found:
+        say("nothing to teach: everybody has every skill that customers ask for")
+    else:
+        say(f"One agent learns one skill, under {candidate.name}: difference in the mean of {args.days} days", "")
+        level, asa = LINE_METRICS[0], LINE_METRICS[2]
+        rows = [
+            (
+                f"one of {each.crew} learns {each.skill} ({each.level})",
+                "nobody was answered" if each.asa_s is None else show_difference(each.asa_s, asa),
+                show_difference(each.service_level, level),
+            )
+            for each in found
+        ]
+        table(("lesson", asa.name, level.name), rows)
+    return 0
 
 
 def _candidate(path: Path, paths: Sequence[Path]) -> Candidate:

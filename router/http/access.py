@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hmac
 from typing import TYPE_CHECKING, Literal, NamedTuple
-from urllib.parse import urlsplit
 
-from router.http.admin import is_loopback
 from router.http.callers import Callers
 from router.http.credential import AgentTokens, decode_base64
 from router.http.errors import Forbidden, Unauthorized
+from router.http.origin import is_here, is_own_origin
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 Role = Literal["supervisor", "agent", "caller"]
 SUBPROTOCOL = "takt.v1"
 _BEARER_PROTOCOL = "bearer."
-_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
-_PORTS = {"http": 80, "https": 443}
 
 
 class Who(NamedTuple):
@@ -112,42 +109,3 @@ def _stream_token(request: web.BaseRequest) -> str | None:
             except ValueError:
                 raise Unauthorized("Sec-WebSocket-Protocol: `bearer.` is followed by the token as base64url") from None
     return request.query.get("token")
-
-
-def is_here(request: web.BaseRequest) -> bool:
-    """Whether it comes from this machine, for itself: not for a proxy's client, nor for a page of another origin.
-
-    A page may have any name of its own resolved to this machine; so the name that was asked for counts, too.
-    """
-    headers = request.headers
-    if not is_loopback(request.remote) or any(header in headers for header in _PROXIES):
-        return False
-    place = _place(f"http://{headers.get('Host', '')}")
-    if place is None or not (place[0] == "localhost" or _is_loopback_address(place[0])):
-        return False
-    origin = headers.get("Origin")
-    return origin is None or is_own_origin(request, origin)
-
-
-def is_own_origin(request: web.BaseRequest, origin: str) -> bool:
-    """Whether a page is one of this server's."""
-    place = _place(origin)
-    scheme = origin.partition(":")[0]
-    return place is not None and place == _place(f"{scheme}://{request.headers.get('Host', '')}")
-
-
-def _place(origin: str) -> tuple[str, int] | None:
-    """Host and port; None: it is no address of a web page."""
-    try:
-        parts = urlsplit(origin)
-        port = parts.port or _PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        return None
-    return (parts.hostname, port) if parts.hostname else None
-
-
-def _is_loopback_address(host: str) -> bool:
-    try:
-        return is_loopback(host)
-    except ValueError:
-        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -12,14 +11,13 @@ from router.faults import FaultPlan
 from router.http import codec
 from router.http.body import read_body
 from router.http.errors import Forbidden, NotFound, Unauthorized
+from router.http.origin import is_here
 
 if TYPE_CHECKING:
     from router.assembly import App
 
 _FAULTS = codec.Decoder(FaultPlan)
 _MAX_BYTES = 65_536
-# Set by proxies, and by browsers for the page that asks: such a request is somebody else's, whatever its address.
-_ON_BEHALF = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "Origin")
 
 
 def check_admin(app: App, request: web.BaseRequest) -> None:
@@ -32,16 +30,8 @@ def check_admin(app: App, request: web.BaseRequest) -> None:
         if scheme.lower() != "bearer" or not hmac.compare_digest(bearer, token.encode()):
             raise Unauthorized("send `Authorization: Bearer` with the token of server.admin_token")
         return
-    if not is_loopback(request.remote) or any(header in request.headers for header in _ON_BEHALF):
+    if not is_here(request) or "Origin" in request.headers:
         raise Forbidden("without server.admin_token only this machine is let in, not through a proxy or a web page")
-
-
-def is_loopback(peer: str | None) -> bool:
-    if peer is None:
-        return False
-    address = ipaddress.ip_address(peer.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def in_format_asked(request: web.BaseRequest, value: object, request_type: str = codec.JSON) -> web.Response:

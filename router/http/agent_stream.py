@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from router.assign.record import shelf_of
 from router.assign.transition import TaskState
 from router.http.access import Who
 from router.http.agent_request import answer
@@ -26,8 +27,9 @@ from router.http.message import (
 from router.http.path import ID, id_of
 from router.http.render import holder_of, offer_view, pending, resource_view, task_view, work_of
 from router.http.resources import BEATS, new_session
-from router.http.socket import NO_REQUESTS, REPLACED, Socket
+from router.http.socket import NO_REQUESTS, REPLACED, TRY_AGAIN, Socket
 from router.http.submission import desk_of, settled
+from router.log import LogError
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -76,9 +78,7 @@ class AgentStreams:
             stream = AgentStream(app, desk, socket, name, session, self._told)
             self._streams.setdefault(name, set()).add(stream)
             try:
-                hello = encode(stream.welcome(self._cursor))
-                await settled(app)
-                socket.start(hello)
+                await self._welcome(stream, socket)
                 await stream.listen()
             finally:
                 stream.forget()
@@ -90,12 +90,21 @@ class AgentStreams:
             await socket.close()
         return response
 
+    async def _welcome(self, stream: AgentStream, socket: Socket) -> None:
+        hello = encode(stream.welcome(self._cursor))
+        try:
+            await settled(self._app)
+        except LogError as error:
+            socket.finish(TRY_AGAIN, f"connect again: {error}")
+        else:
+            socket.start(hello)
+
     def _publish(self, events: tuple[Event, ...]) -> None:
         self._cursor = events[-1].id
         if not self._streams:
             return
         state = self._desk.state
-        for event in {event.subject: event for event in events}.values():  # the last of each subject
+        for event in {shelf_of(event): event for event in events}.values():  # the last of each
             if event.type.startswith("resource."):
                 for stream in self._streams.get(event.subject, ()):
                     stream.tell_resource(event)
@@ -213,11 +222,9 @@ class AgentStream:
                 del self._index[task_id]
 
     def forget(self) -> None:
-        """It is closed: its requests stand all the same, but nobody waits for their answers."""
+        """It is closed. What it has asked is done all the same: a browser signs out and leaves."""
         for task_id in list(self._told):
             self._drop(task_id)
-        for request in self._requests:
-            request.cancel()
 
     # What is said.
 

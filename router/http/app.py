@@ -37,6 +37,8 @@ _EXPOSED = (
     "ETag, Location, Idempotent-Replay, X-Takt-Position, X-Takt-Decision"
 )
 _MAX_AGE_S = "600"
+_VARIABLES = 3, 5
+"""/v1/tasks/ID and what follows it; /v1/policies/assignment/versions/VERSION."""
 
 
 class Connection(RequestHandler):
@@ -113,7 +115,7 @@ class Connection(RequestHandler):
 class HttpServer(web.Server):
     """Makes connections; dispatches requests to the resources.
 
-    A resource is found by its whole path, or with `{}` in the third place of it; else by a prefix.
+    A resource is found by its whole path, or with `{}` in the third or the fifth place of it; else by a prefix.
     """
 
     def __init__(
@@ -172,12 +174,12 @@ class HttpServer(web.Server):
         methods = self._routes.get(path)
         if methods is not None:
             return methods
-        parts = path.split("/", 4)
-        if len(parts) > 3:  # noqa: PLR2004 - /v1/tasks/ID and what follows it
-            parts[3] = "{}"
-            methods = self._routes.get("/".join(parts))
-            if methods is not None:
-                return methods
+        parts = path.split("/", 6)
+        for place in _VARIABLES:
+            if len(parts) > place:
+                methods = self._routes.get("/".join([*parts[:place], "{}", *parts[place + 1 :]]))
+                if methods is not None:
+                    return methods
         for prefix, prefixed in self._prefixes.items():
             if path.startswith(prefix):
                 return prefixed

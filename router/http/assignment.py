@@ -9,6 +9,7 @@ from router.http.agent_stream import AgentStreams
 from router.http.moves import MOVES
 from router.http.offers import Offers
 from router.http.policies import Policies
+from router.http.policy_versions import PolicyVersions
 from router.http.queues import Queues
 from router.http.resources import Resources
 from router.http.socket import Sockets
@@ -26,7 +27,7 @@ def assignment_routes(app: App, sockets: Sockets) -> dict[str, Methods]:
     access = Access(app.config, app.clock)
     tasks, offers, resources = Tasks(app, access), Offers(access), Resources(access)
     stats, policies = Stats(access), Policies(access)
-    queues = Queues(access)
+    queues, versions = Queues(access), PolicyVersions(access)
     return {
         "/v1/tasks": {"GET": tasks.get_all, "POST": tasks.post},
         "/v1/tasks/{}": {"GET": tasks.get, "PATCH": tasks.patch},
@@ -47,7 +48,10 @@ def assignment_routes(app: App, sockets: Sockets) -> dict[str, Methods]:
         "/v1/queues/{}/open": {"PUT": queues.put_open},
         "/v1/skills": {"GET": queues.get_skills},
         "/v1/policies:dry-run": {"POST": policies.post_dry_run},
-        "/v1/policies/assignment/versions": {"GET": policies.get_versions},
+        "/v1/policies/assignment/versions": {"GET": versions.get_all, "POST": versions.post},
+        "/v1/policies/assignment/versions/{}": {"GET": versions.get},
+        "/v1/policies/assignment/versions/{}/activate": {"POST": versions.post_activate},
+        "/v1/policies/assignment/rollback": {"POST": versions.post_rollback},
         "/v1/stats/queues": {"GET": stats.get_queues},
         "/v1/stats/agents": {"GET": stats.get_agents},
         "/v1/agents/{}/stream": {"GET": AgentStreams(app, access, sockets).get},

@@ -20,11 +20,9 @@ async def healthz(_app: App, _request: web.BaseRequest) -> web.Response:
 
 
 async def readyz(app: App, _request: web.BaseRequest) -> web.Response:
-    """Models loaded and warm, their executor alive, not draining: send traffic."""
-    if not app.is_ready:
-        raise Unavailable("draining" if app.point.plan.rungs else "the models are being loaded")
-    if not app.executor.is_alive:
-        raise Unavailable("the executor's thread has ended by an error, which is on stderr: restart the server")
+    """Models loaded and warm, their executor alive, tasks taken, not draining: send traffic."""
+    if why := app.hindrance:
+        raise Unavailable(why)
     return json_response({"status": "ready", "plan_version": app.point.plan.version})
 
 

@@ -111,7 +111,7 @@ class Escalate(Body, frozen=True, kw_only=True):
 class Complete(Body, frozen=True, kw_only=True):
     """First the talk ends, then the wrap-up."""
 
-    outcome: Annotated[str, Meta(min_length=1, max_length=64)] = "completed"
+    outcome: Annotated[str, Meta(max_length=64, description="empty: what was said before, or `completed`")] = ""
     fence: Fence | None = None
 
 
@@ -282,7 +282,7 @@ MOVES: dict[str, Move] = {
 
 def checked(context: Context) -> Context:
     """Raises: Malformed: conditions could not read it."""
-    codec.check_context(context, "$.context")
+    codec.check_context(context, "$.context", codec.LOG_BITS)
     return context
 
 

@@ -8,7 +8,7 @@ from router.adapters.chatwoot import WebhookEvent
 from router.adapters.desk import Report
 from router.adapters.rocketchat import OmnichannelEvent
 from router.assign.explanation import Explanation
-from router.http import adapters, moves, policies, queues, resources, stats, submission, view, webhooks
+from router.http import adapters, moves, policies, policy_versions, queues, resources, stats, submission, view, webhooks
 
 REF = "#/components/schemas/"
 
@@ -88,9 +88,21 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/v1/policies:dry-run": {
         "post": Operation("What another queues.toml would change", policies.DryRun, policies.Proposal)
     },
-    "/v1/policies/assignment/versions": {"get": Operation("The policy in force", policies.PolicyPage)},
+    "/v1/policies/assignment/versions": {
+        "get": Operation("Versions of the policy, the newest first", policy_versions.PolicyPage),
+        "post": Operation("Keep one, to activate it", policy_versions.PolicyVersion, policies.Proposal, created=True),
+    },
+    "/v1/policies/assignment/versions/{id}": {"get": Operation("What it says", policy_versions.PolicyVersion)},
+    "/v1/policies/assignment/versions/{id}/activate": {
+        "post": Operation("Put it in force", policy_versions.PolicyVersion, submission.Nothing, _KEYED)
+    },
+    "/v1/policies/assignment/rollback": {
+        "post": Operation("Put in force what was before", policy_versions.PolicyVersion, submission.Nothing, _KEYED)
+    },
     "/v1/stats/queues": {"get": Operation("Figures of queues over a window", stats.QueueStats, query=("window",))},
-    "/v1/stats/agents": {"get": Operation("Figures of agents over a window", stats.AgentStats, query=("window",))},
+    "/v1/stats/agents": {
+        "get": Operation("Figures of agents over a window", stats.AgentStats, query=("window", "limit", "after"))
+    },
     "/v1/admin/webhooks": {"get": Operation("How deliveries to webhooks do", webhooks.WebhooksPage)},
     "/v1/admin/webhooks/{id}/dead": {
         "get": Operation("Events that were given up", webhooks.DeadPage, query=("limit", "after"))

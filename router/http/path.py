@@ -13,12 +13,15 @@ from router.http.errors import Malformed, NotFound
 if TYPE_CHECKING:
     from aiohttp import web
 
+MAX_ID = 128
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:@+~-]{0,127}\Z"
 """Of tasks and resources: nothing that a path, a log line or a page would have to escape."""
 GivenId = Annotated[str, Meta(pattern=ID_PATTERN)]
 NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,64}\Z"
 """Of queues, channels, classes and skills, as in queues.toml."""
 GivenName = Annotated[str, Meta(pattern=NAME_PATTERN)]
+DEFAULT_LIMIT, MAX_LIMIT = 100, 1_000
+"""Of what is listed in pages."""
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@+~-]{0,149}\Z")  # an offer's is its task's and a number
 
 
@@ -28,6 +31,11 @@ def id_of(request: web.BaseRequest) -> str:
     if not ID.match(found):
         raise NotFound(f"{found[:100]!r}: ids are letters, digits and `_.:@+~-`, up to 128 of them")
     return found
+
+
+def version_of(request: web.BaseRequest) -> str:
+    """The version in `/v1/kind/ID/versions/VERSION/…`."""
+    return unquote(request.raw_path.partition("?")[0].split("/", 6)[5])
 
 
 def number(request: web.BaseRequest, name: str, default: int, most: int) -> int:

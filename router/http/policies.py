@@ -1,9 +1,10 @@
-"""/v1/policies: the one in force, and what another one would change for those who wait now."""
+"""/v1/policies:dry-run: whether another policy could take effect, and what it would change for those who wait now."""
 
 from __future__ import annotations
 
 import asyncio
 import tomllib
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +13,7 @@ from router.assign.errors import Refused
 from router.assign.policy import Policy
 from router.assign.requirement import signature_of, steps_of
 from router.assign.state import State
+from router.assign.transition import TERMINAL
 from router.http import codec
 from router.http.errors import Malformed
 from router.http.submission import Body, desk_of, read, show
@@ -38,16 +40,6 @@ class Proposal(Body, frozen=True, kw_only=True):
     policy: dict[str, Any] | None = None
 
 
-class PolicyVersion(msgspec.Struct, frozen=True, kw_only=True):
-    version: str
-    is_active: bool
-    policy: Policy
-
-
-class PolicyPage(msgspec.Struct, frozen=True, kw_only=True):
-    versions: list[PolicyVersion]
-
-
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """For the tasks that wait now. `blocked`: somebody who is signed in could take it now, and nobody then;
     `unblocked`: the other way round; `homeless`: its queue would be gone. Of each the first hundred are named.
@@ -72,37 +64,45 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     changes: Changes | None
 
 
-_PROPOSAL = codec.Decoder(Proposal)
+PROPOSAL = codec.Decoder(Proposal)
 
 
 class Policies:
-    """The resources."""
+    """The resource."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
-
-    async def get_versions(self, app: App, request: web.BaseRequest) -> web.Response:
-        policy = desk_of(app).state.policy
-        self._access.of(request).require_supervisor()
-        page = PolicyPage(versions=[PolicyVersion(version=policy.version, is_active=True, policy=policy)])
-        return await show(app, request, page)
 
     async def post_dry_run(self, app: App, request: web.BaseRequest) -> web.Response:
         """Nothing changes."""
         desk = desk_of(app)
         who = self._access.of(request)
         who.require_supervisor()
-        asked = await read(app, request, who, _PROPOSAL)
+        asked = await read(app, request, who, PROPOSAL)
         try:
-            policy = fit_queues(_raw(asked.body), "the policy")
+            policy = proposed(asked.body)
         except PolicyError as error:
             return await show(app, request, DryRun(version="", is_valid=False, problems=[str(error)], changes=None))
-        problems = await asyncio.to_thread(problems_of, policy, app.config.folder)
+        problems = await _problems_of(app, policy)
         changes = None if problems else await find_changes(desk.state, policy)
-        if changes is not None:
-            problems = _missing(desk.state, policy)
+        problems = problems or _missing(app, desk.state, policy)
         run = DryRun(version=policy.version, is_valid=not problems, problems=problems, changes=changes)
         return await show(app, request, run)
+
+
+def proposed(body: Proposal) -> Policy:
+    """Raises: Malformed, PolicyError: it is no policy."""
+    return fit_queues(_raw(body), "the policy")
+
+
+async def find_problems(app: App, policy: Policy) -> list[str]:
+    """Why it could not take effect now."""
+    return await _problems_of(app, policy) or _missing(app, desk_of(app).state, policy)
+
+
+async def _problems_of(app: App, policy: Policy) -> list[str]:
+    """What is wrong with it in itself. In a thread: it looks at files."""
+    return await asyncio.to_thread(lambda: problems_of(policy, (app.config.queues_path or app.config.folder).parent))
 
 
 def _raw(body: Proposal) -> dict[str, Any]:
@@ -117,11 +117,12 @@ def _raw(body: Proposal) -> dict[str, Any]:
         raise Malformed(f"toml: {error}") from None
 
 
-def _missing(state: State, policy: Policy) -> list[str]:
+def _missing(app: App, state: State, policy: Policy) -> list[str]:
     """Queues that can't be left out."""
     used = {name for resource in state.resources.values() for name in resource.queues}
-    used |= {name for name, queue in state.queues.items() if queue.waiting}
-    return [f"queues.{name}: tasks or resources are in it" for name in sorted(used - set(policy.queues))]
+    used |= {task.queue for task in state.tasks.values() if task.state not in TERMINAL}
+    in_use = [f"queues.{name}: tasks or resources are in it" for name in sorted(used - set(policy.queues))]
+    return in_use + app.misled(policy)
 
 
 async def find_changes(state: State, policy: Policy) -> Changes:
@@ -133,9 +134,10 @@ async def find_changes(state: State, policy: Policy) -> Changes:
         if number % _SLICE == 0:
             await asyncio.sleep(0)
     names: dict[str, list[str]] = {"blocked": [], "unblocked": [], "homeless": []}
-    waiting = [task_id for queue in state.policy.queues for task_id in state.index.waiting_in(queue)]
+    waiting = sum(queue.waiting for queue in state.queues.values())
+    lines = chain.from_iterable(state.index.waiting_in(queue) for queue in state.policy.queues)
     checked = 0
-    for task_id in waiting[:_MAX_TASKS]:
+    for task_id in list(islice(lines, _MAX_TASKS)):
         task, group = state.tasks.get(task_id), state.index.group_of(task_id)
         if task is not None:
             checked += 1
@@ -145,7 +147,7 @@ async def find_changes(state: State, policy: Policy) -> Changes:
         if checked % _SLICE == 0:
             await asyncio.sleep(0)
     return Changes(
-        waiting=len(waiting),
+        waiting=waiting,
         checked=checked,
         blocked_total=len(names["blocked"]),
         unblocked_total=len(names["unblocked"]),

@@ -43,9 +43,9 @@ class Queues:
         return await show(app, request, QueuePage(queues=views))
 
     async def get(self, app: App, request: web.BaseRequest) -> web.Response:
-        name = id_of(request)
-        desk_of(app).state.queue_policy(name)
+        state, name = desk_of(app).state, id_of(request)
         _require_insider(self._access.of(request))
+        state.queue_policy(name)
         return await show(app, request, _view(app, name))
 
     async def put_open(self, app: App, request: web.BaseRequest) -> web.Response:

@@ -178,7 +178,7 @@ def resource_view(resource: Resource) -> ResourceView:
         lost_at=time(resource.lost_ns),
         missed=resource.missed,
         missed_until=time(resource.missed_until_ns),
-        idle_at=time(resource.idle_ns),
+        idle_at=time(resource.released_ns),
         ramp_until=time(resource.ramp_ns),
         epoch=resource.epoch,
         seq=resource.seq,

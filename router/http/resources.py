@@ -17,7 +17,7 @@ from router.errors import RequestRefused
 from router.http import codec
 from router.http.errors import Malformed
 from router.http.moves import Level, Reason
-from router.http.path import GivenId, GivenName, choice, id_of, number
+from router.http.path import DEFAULT_LIMIT, MAX_ID, MAX_LIMIT, GivenId, GivenName, choice, id_of, number
 from router.http.render import resource_view, said, work_of
 from router.http.submission import Asked, Body, Done, desk_of, read, respond, show, submit
 from router.http.view import Lease, ResourcePage, SignedIn, Token
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from router.assign.state import State
     from router.http.access import Access
 
-_DEFAULT_LIMIT, _MAX_LIMIT = 100, 1_000
 _PRESENCES = tuple(presence.value for presence in Presence)
+_RESERVED = "supervisor", "customer"
+"""Who else acts, as the log of commands and signals call them."""
 BEATS = 3
 """Heartbeats that fit into a lease: two may be lost."""
 _SESSION_BYTES = 12
@@ -100,7 +101,9 @@ class Resources:
         who.require_supervisor()
         asked = await read(app, request, who, PUT)
         name, body = id_of(request), asked.body
-        codec.check_context(body.attributes, "$.attributes")
+        if name in _RESERVED or len(name) > MAX_ID:
+            raise Malformed(f"id: {name!r}: up to {MAX_ID} characters, and none of {', '.join(_RESERVED)}")
+        codec.check_context(body.attributes, "$.attributes", codec.LOG_BITS)
         is_new = name not in state.resources
         command = PutResource(
             id=name,
@@ -128,8 +131,10 @@ class Resources:
         """In the order in which they came."""
         state = desk_of(app).state
         self._access.of(request).require_supervisor()
-        limit = number(request, "limit", _DEFAULT_LIMIT, _MAX_LIMIT)
+        limit = number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
         queue, presence = request.query.get("queue"), choice(request, "presence", _PRESENCES)
+        if queue is not None:
+            state.queue_policy(queue)
         after = request.query.get("after")
         if after is not None and after not in state.resources:
             raise Malformed("after: there is no such resource")

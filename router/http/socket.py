@@ -26,7 +26,7 @@ PING_S = 15.0
 _CLOSE_S = 1.0
 """How long the other side may take to say goodbye."""
 _MAX_REASON_BYTES = 120  # RFC 6455, 5.5
-RESTART, TOO_SLOW, NO_REQUESTS, REPLACED = 1012, 1013, 1008, 4001
+RESTART, TRY_AGAIN, NO_REQUESTS, INTERNAL, REPLACED = 1012, 1013, 1008, 1011, 4001
 
 
 class Sockets:
@@ -66,7 +66,7 @@ class Socket:
         self._first: deque[bytes] = deque()  # bounded by who sends it
         self._queue: deque[bytes] = deque()
         self._bytes = 0
-        self._wake = asyncio.Event()
+        self._wake, self._idle = asyncio.Event(), asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -92,11 +92,18 @@ class Socket:
         if self._ending is not None:
             return
         if len(self._queue) >= MOST_MESSAGES or self._bytes > MOST_BYTES:
-            self.finish(TOO_SLOW, "too slow: connect again")
+            self.finish(TRY_AGAIN, "too slow: connect again")
             return
         self._queue.append(message)
         self._bytes += len(message)
+        self._idle.clear()
         self._wake.set()
+
+    async def written(self) -> bool:
+        """Wait until all that was sent has been written; False: the socket ends."""
+        if self._queue:
+            await self._idle.wait()
+        return self._ending is None
 
     def finish(self, code: int, reason: str) -> None:
         """Close soon; what waits is not sent."""
@@ -132,10 +139,12 @@ class Socket:
                     message = self._queue.popleft()
                     self._bytes -= len(message)
                     await self._ws.send_frame(message, WSMsgType.TEXT)
+                self._idle.set()
 
     async def _end(self, code: int, reason: str) -> None:
         self._first.clear()
         self._queue.clear()
+        self._idle.set()
         self._wake.set()
         if self._writer is not None:
             await asyncio.wait([self._writer], timeout=_CLOSE_S)

@@ -74,7 +74,8 @@ def desk_of(app: App) -> Desk:
 
 async def read(app: App, request: web.BaseRequest, who: Who, into: codec.Decoder | None) -> Asked:
     """Read and check the body. Args: into: None: there is none. Raises: RequestRefused."""
-    media_type = codec.media_type_of(request.headers.get(CONTENT_TYPE))
+    # Where there is no body, its type says nothing: some clients state one all the same.
+    media_type = codec.media_type_of(request.headers.get(CONTENT_TYPE) if request.body_exists else None)
     settings = app.config.settings.server
     data = await read_body(request, settings.max_body_bytes, settings.body_timeout_ms)
     body = None if into is None else into.decode(media_type, data or codec.encode(media_type, {}))

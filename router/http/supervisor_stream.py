@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
-from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from router.assign.record import shelf_of
 from router.assign.transition import TERMINAL, WAITING
 from router.http.errors import Malformed
 from router.http.message import Happened, Overview, Pong, QueuesNow, encode
 from router.http.render import event_view, queue_views, resource_view, said, task_brief
-from router.http.socket import NO_REQUESTS, Socket
+from router.http.socket import INTERNAL, NO_REQUESTS, TRY_AGAIN, Socket
 from router.http.stats import figures_of
 from router.http.submission import desk_of, settled
+from router.log import LogError
+from router.webhooks.delivery import order_of
+from router.webhooks.journal import JournalLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from aiohttp import web
 
@@ -30,9 +34,12 @@ if TYPE_CHECKING:
     from router.http.socket import Sockets
     from router.http.view import ResourceView, TaskBrief
 
+_LOGGER = logging.getLogger("takt.http")
 TOPICS = ("task", "offer", "resource", "queue", "policy", "engine", "stats")
-_MOST_KEPT = 5_000
-"""Events that a stream can resume behind: some 3 MB."""
+_MOST_BEHIND = 50_000
+"""Commands that a stream can resume behind; from further back the whole picture is the shorter way."""
+_PAGE = 200
+"""Events that are read from the journal, and written to the socket, at once."""
 _MOST_RESOURCES, _MOST_TASKS, _MOST_OF_QUEUE = 2_000, 1_000, 200
 """Of a hello."""
 _SLICE = 50
@@ -48,20 +55,20 @@ class Follower:
 
     def __init__(self, socket: Socket, topics: frozenset[str]) -> None:
         self.socket, self.topics = socket, topics
+        self.told: Place = (0, 0)
+        """Up to here it has been told already."""
 
 
 class SupervisorStreams:
-    """All of them. Keeps the last events for those who come back."""
+    """All of them. Who comes back with a cursor is told what it missed from the journal."""
 
     def __init__(self, app: App, access: Access, sockets: Sockets) -> None:
         self._app, self._access, self._sockets = app, access, sockets
         self._followers: set[Follower] = set()
-        self._kept: deque[Event] = deque(maxlen=_MOST_KEPT)
-        self._lost: Place | None = None  # of the last event that is not kept; None: nothing is known yet
         self._last = "0-0"
         self._stats_timer: asyncio.TimerHandle | None = None
         if app.desk is not None:
-            self._desk = app.desk
+            self._desk, self._log = app.desk, JournalLog(app.desk.journal)
             app.desk.subscribe(self._publish)
 
     async def get(self, app: App, request: web.BaseRequest) -> web.StreamResponse:
@@ -73,31 +80,66 @@ class SupervisorStreams:
         socket = Socket(request)
         self._sockets.add(socket)
         follower = Follower(socket, topics)
+        welcoming: asyncio.Task[None] | None = None
         try:
             response = await socket.open()
-            self._followers.add(follower)
-            await self._welcome(follower, cursor)
+            welcoming = asyncio.get_running_loop().create_task(self._welcome(follower, cursor))
             await _listen(socket)
         finally:
+            if welcoming is not None:
+                welcoming.cancel()
             self._followers.discard(follower)
             self._sockets.remove(socket)
             await socket.close()
         return response
 
-    async def _welcome(self, follower: Follower, cursor: Place | None) -> None:
-        """What is missed since the cursor, or the picture as it is; what happens meanwhile waits in the socket."""
+    async def _welcome(self, follower: Follower, cursor: str) -> None:
+        """What is missed since the cursor, or the picture as it is."""
+        try:
+            if not (cursor and await self._resume(follower, cursor)):
+                await self._show_all(follower)
+        except LogError as error:
+            follower.socket.finish(TRY_AGAIN, f"connect again: {error}")
+        except Exception:
+            _LOGGER.exception("unexpected_error")
+            follower.socket.finish(INTERNAL, "an unexpected error; it has been logged")
+
+    async def _resume(self, follower: Follower, cursor: str) -> bool:
+        """Tell what was missed, page by page, as fast as it is read; then what happens. False: that is not possible."""
+        socket, began = follower.socket, cursor
+        behind = order_of(self._last)[0] - order_of(cursor)[0]
+        if not 0 <= behind <= _MOST_BEHIND or order_of(cursor) > order_of(self._last):
+            return False
+        while True:
+            page = await self._log.page(cursor, _PAGE)
+            if page.has_gap or (not page.events and order_of(cursor) < order_of(self._last)):
+                if cursor == began:
+                    return False
+                socket.finish(TRY_AGAIN, "what follows is no longer kept: connect again")
+                return True
+            if cursor == began:
+                socket.start(encode(Overview(now=said(self._desk.now_ns()), cursor=cursor, resumed=True)))
+            await self._send(follower, page.events)
+            if not await socket.written():
+                return True
+            cursor = page.events[-1].id if page.events else cursor
+            if order_of(cursor) >= order_of(self._last):
+                follower.told = order_of(cursor)
+                self._followers.add(follower)
+                return True
+
+    async def _send(self, follower: Follower, events: Sequence[Event]) -> None:
+        newest = {shelf_of(event): event.seq for event in events}
+        for number, event in enumerate(events, 1):
+            if _topic(event) in follower.topics:
+                follower.socket.send(self._encode(event, newest[shelf_of(event)]))
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+
+    async def _show_all(self, follower: Follower) -> None:
+        """What happens meanwhile waits in the socket."""
         desk = self._desk
-        if cursor is not None and self._lost is not None and self._lost <= cursor <= _place(self._last):
-            missed = [event for event in self._kept if _place(event.id) > cursor and _topic(event) in follower.topics]
-            now, at = said(desk.now_ns()), f"{cursor[0]}-{cursor[1]}"
-            first = [encode(Overview(now=now, cursor=at, resumed=True))]
-            newest = {event.subject: event.seq for event in self._kept}
-            for event in missed:
-                first.append(self._encode(event, newest[event.subject]))
-                if len(first) % _SLICE == 0:
-                    await asyncio.sleep(0)
-            follower.socket.start(*first)
-            return
+        self._followers.add(follower)
         last = self._last
         resources, tasks = [], []
         for view in _resources(desk.state):
@@ -125,24 +167,18 @@ class SupervisorStreams:
         follower.socket.start(hello)
 
     def _publish(self, events: tuple[Event, ...]) -> None:
-        if self._lost is None:
-            self._lost = (events[0].position, -1)
-        for event in events:
-            if len(self._kept) == _MOST_KEPT:
-                self._lost = _place(self._kept[0].id)
-            self._kept.append(event)
         self._last = events[-1].id
         if self._followers:
-            newest = {event.subject: event.seq for event in events}
+            newest = {shelf_of(event): event.seq for event in events}
             for event in events:
-                self._tell(event, newest[event.subject])
+                self._tell(event, newest[shelf_of(event)])
         if self._stats_timer is None and any("stats" in each.topics for each in self._followers):
             self._stats_timer = asyncio.get_running_loop().call_later(_STATS_S, self._tell_stats)
 
     def _tell(self, event: Event, newest: int) -> None:
-        topic, message = _topic(event), None
+        topic, place, message = _topic(event), order_of(event.id), None
         for follower in self._followers:
-            if topic in follower.topics:
+            if topic in follower.topics and place > follower.told:
                 message = message or self._encode(event, newest)
                 follower.socket.send(message)
 
@@ -190,18 +226,12 @@ def _topics(request: web.BaseRequest) -> frozenset[str]:
     return found
 
 
-def _cursor(request: web.BaseRequest) -> Place | None:
-    stated = request.query.get("cursor")
-    if not stated:
-        return None
-    if not _CURSOR.match(stated):
+def _cursor(request: web.BaseRequest) -> str:
+    """Empty: from now on."""
+    stated = request.query.get("cursor", "")
+    if stated and not _CURSOR.match(stated):
         raise Malformed("cursor: send that of the last message, as 12-0")
-    return _place(stated)
-
-
-def _place(cursor: str) -> Place:
-    position, _, number = cursor.partition("-")
-    return int(position), int(number)
+    return stated
 
 
 def _topic(event: Event) -> str:

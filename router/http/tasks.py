@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,23 +17,23 @@ from router.assign.transition import WAITING, OfferState, TaskState
 from router.domain.identity import IdSource
 from router.http import codec, moves
 from router.http.errors import Forbidden, Malformed, Unfulfilled, refusal_of
-from router.http.path import choice, id_of, number
+from router.http.path import DEFAULT_LIMIT, MAX_LIMIT, choice, id_of, number
 from router.http.render import event_view, holder_of, task_brief, task_view
 from router.http.submission import REPLAY, Asked, Done, desk_of, read, respond, show, submit, unknown
 from router.http.view import EventPage, TaskBrief, TaskPage, TaskView
 from router.redecision import redecide
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from router.assembly import App
     from router.assign.command import Command
+    from router.assign.engine import Stepped
     from router.assign.entity import Task
     from router.assign.state import State
     from router.http.access import Access, Who
 
 _CREATE, _UPDATE = codec.Decoder(moves.Create), codec.Decoder(moves.Update)
-_DEFAULT_LIMIT, _MAX_LIMIT = 100, 1_000
 # Views are made in slices, so that other connections get their turn of the event loop in between.
 _SLICE = 50
 _LOOKED_AT = 2_000
@@ -59,11 +59,11 @@ class Tasks:
         task_id = asked.body.id or f"t-{self._ids.next_id()}"
         command = moves.create(task_id, asked.body, asked.identity)
         try:
-            if asked.body.id and task_id not in desk.state.tasks:
+            if asked.body.id and task_id not in desk.state.tasks and command.key not in desk.state.keys:
                 former = await desk.find_task(task_id)
                 if former is not None:
                     return await _told_again(app, request, former)
-            done = await submit(app, command, lambda stepped: _view_of(app, stepped.subject), asked.answer_type)
+            done = await _submit(app, command, asked)
         except Unfulfilled as error:
             refused = refusal_of(error)
             if refused.status == 503:  # noqa: PLR2004 - nothing is lost in silence: here is where else to go
@@ -84,7 +84,7 @@ class Tasks:
         """Those of a queue in their order; else by id."""
         state = desk_of(app).state
         self._access.of(request).require_supervisor()
-        limit = number(request, "limit", _DEFAULT_LIMIT, _MAX_LIMIT)
+        limit = number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
         wanted, queue = choice(request, "state", _STATES), request.query.get("queue")
         holder = request.query.get("resource")
         if queue is not None:
@@ -108,8 +108,7 @@ class Tasks:
         task_id = id_of(request)
         moves.require_holder(who, state.task(task_id))
         command = moves.update(task_id, asked.body, _if_match(request), asked.identity)
-        done = await submit(app, command, lambda _: _view_of(app, task_id), asked.answer_type)
-        return respond(asked, done)
+        return respond(asked, await _submit(app, command, asked))
 
     def move(self, name: str) -> Callable[[App, web.BaseRequest], Awaitable[web.Response]]:
         """The handler of `POST /v1/tasks/{id}/{name}`."""
@@ -136,7 +135,7 @@ class Tasks:
         """Those behind a sequence number: gap-free, also of tasks that ended long ago."""
         desk = desk_of(app)
         task = await self._find(app, request, self._access.of(request))
-        after, limit = number(request, "after", 0, 2**53), number(request, "limit", _DEFAULT_LIMIT, _MAX_LIMIT)
+        after, limit = number(request, "after", 0, 2**53), number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
         events = await desk.events(task.id, after, limit) if limit else []
         is_cut = len(events) == limit and limit > 0
         page = EventPage(events=[event_view(each) for each in events], next=events[-1].seq if is_cut else None)
@@ -173,8 +172,7 @@ async def make_move(app: App, name: str, task_id: str, asked: Asked) -> tuple[Do
         command, decision_id = await _decided_anew(app, command, asked)
     if not _is_repeat(state, command):
         moves.require_holder(who, state.task(task_id))
-    done = await submit(app, command, lambda _: _view_of(app, task_id), asked.answer_type)
-    return done, decision_id
+    return await _submit(app, command, asked), decision_id
 
 
 async def _decided_anew(app: App, command: Signal, asked: Asked) -> tuple[Signal, str]:
@@ -199,23 +197,35 @@ def _is_repeat(state: State, command: Command) -> bool:
     return kept is not None and kept.digest == command.digest
 
 
-def _view_of(app: App, task_id: str) -> TaskView:
-    state = desk_of(app).state
-    return task_view(state, state.task(task_id), desk_of(app).now_ns())
+async def _submit(app: App, command: Command, asked: Asked) -> Done:
+    """A command about a task, answered with the task: by now it may have ended and left memory."""
+    desk = desk_of(app)
+
+    def render(stepped: Stepped) -> TaskView | None:
+        task = desk.state.tasks.get(stepped.subject)
+        return None if task is None else task_view(desk.state, task, desk.now_ns())
+
+    done = await submit(app, command, render, asked.answer_type)
+    if done.body != codec.encode(asked.answer_type, None):
+        return done
+    task_id = done.stepped.subject
+    former = await desk.find_task(task_id)
+    if former is None:
+        raise unknown("task", task_id)
+    return done._replace(body=codec.encode(asked.answer_type, task_view(desk.state, former, desk.now_ns())))
 
 
-def _candidates(state: State, queue: str | None, wanted: str | None, after: str | None) -> Iterable[str]:
-    """Ids in the order of the answer. Raises: Malformed."""
+def _candidates(state: State, queue: str | None, wanted: str | None, after: str | None) -> Iterator[str]:
+    """Ids in the order of the answer, those behind `after`. Raises: Malformed."""
+    if after is not None and after not in state.tasks:
+        raise Malformed("after: this task is gone; begin again")
+    ids = iter(list(state.tasks))  # others change it while this is looked through
     if queue is not None and (wanted is None or wanted in WAITING):
         waiting = dict.fromkeys(islice(state.index.waiting_in(queue), _MOST_IN_ORDER))
-        ids = [*waiting, *(task_id for task_id in state.tasks if task_id not in waiting)]
-    else:
-        ids = list(state.tasks)
-    if after is None:
-        return ids
-    if after not in state.tasks:
-        raise Malformed("after: this task is gone; begin again")
-    return islice(ids, ids.index(after) + 1, None)
+        ids = chain(waiting, (task_id for task_id in ids if task_id not in waiting))
+    if after is not None:
+        next(task_id for task_id in ids if task_id == after)
+    return ids
 
 
 def _is_wanted(task: Task, queue: str | None, wanted: str | None, holder: str | None) -> bool:

@@ -64,7 +64,10 @@ class Store(Protocol):
         """
 
     def tidy(self) -> bool:
-        """Delete a small batch of what is past its retention; True when there may be more."""
+        """Delete a small batch of what is past its retention; True when there may be more.
+
+        Raises: LogFenced: as `write`, so that who has nothing to write learns of it, too.
+        """
 
     def close(self) -> None:
         """Let go of the store."""
@@ -246,6 +249,9 @@ class Writer:
         has_more = False
         try:
             has_more = self._store.tidy()
+        except LogFenced as error:
+            if self.steps.error is None:
+                self._stop_steps(error)
         except LogUnavailable as error:  # nothing is lost by it, so the state stays
             if self.last_error != str(error):
                 self.last_error = str(error)

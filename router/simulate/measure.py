@@ -14,7 +14,7 @@ from router.simulate.day import S
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from router.simulate.play import Journey, Played
+    from router.simulate.played import Journey, Played
 
 SLOT_NS = 900 * S
 ALL = "all"

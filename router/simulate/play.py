@@ -6,7 +6,6 @@ What happens by itself, timers of offers, steps and wrap-ups among it, is the en
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from router.assign.command import (
@@ -23,6 +22,7 @@ from router.assign.command import (
 from router.assign.errors import Expired, Full, LostRace, Refused
 from router.assign.transition import WAITING, TaskState
 from router.simulate.day import shares
+from router.simulate.played import Journey, Meter, Played
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,71 +32,16 @@ if TYPE_CHECKING:
     from router.assign.entity import Assignment, Task
     from router.assign.event import Event
     from router.assign.gather import Matching
-    from router.simulate.day import Agent, Customer, Day
+    from router.simulate.day import Customer, Day
 
     Answer = Callable[[Engine, Matching], Propose]
 
 _WAIT_BEGINS = frozenset(("task.queued", "task.requeued", "task.escalated", "task.transferred"))
-_AT_WORK = frozenset(("available", "busy"))
 _TAKE_CHANGES_EVERY = 1_000
 
 
 class SimulationError(Exception):
     """The engine refused what an agent or customer did, or lost somebody: a defect, not a result."""
-
-
-@dataclass(slots=True)
-class Journey:
-    """What one customer met with. `waited_ns`: all time in queues, also after a bot; `end`: completed or why not."""
-
-    customer: Customer
-    waited_ns: int = 0
-    waiting_since_ns: int = 0
-    """0: is not waiting."""
-    answered_ns: int = 0
-    """When somebody first took it; 0: nobody did."""
-    answered_by: str = ""
-    legs: int = 0
-    end: str = ""
-    """Empty: still waits when everybody has gone home."""
-
-
-@dataclass(slots=True)
-class Meter:
-    """One agent's time: on duty, and of that, weighted by what it held, busy."""
-
-    agent: Agent
-    used: int = 0
-    presence: str = "offline"
-    since_ns: int = 0
-    busy_ns: int = 0
-    """Weight times time."""
-    duty_ns: int = 0
-    """Capacity times time."""
-    answered: int = 0
-
-    def advance(self, now_ns: int) -> None:
-        """Who is on the way out is on duty as long as there is something in their hands."""
-        if self.presence in _AT_WORK or (self.used and self.presence != "offline"):
-            elapsed_ns, capacity = now_ns - self.since_ns, self.agent.resource.capacity
-            self.busy_ns += min(self.used, capacity) * elapsed_ns
-            self.duty_ns += capacity * elapsed_ns
-        self.since_ns = now_ns
-
-
-@dataclass(slots=True)
-class Played:
-    """What came of a day."""
-
-    day: Day
-    journeys: dict[str, Journey] = field(default_factory=dict)
-    meters: dict[str, Meter] = field(default_factory=dict)
-    offers: int = 0
-    declined: int = 0
-    expired: int = 0
-    late: int = 0
-    """Accepts that came when the offer was gone."""
-    steps: int = 0
 
 
 def play(day: Day, engine: Engine, answer: Answer) -> Played:
@@ -208,12 +153,12 @@ class _Run:
         elif event.type == "task.assigned" and task is not None and task.assignment is not None:
             self._begin(journey, task, task.assignment)
         elif event.type in {"task.completed", "task.canceled"}:
-            _stop_waiting(journey, self._now_ns)
+            journey.stop_waiting(self._now_ns)
             journey.end = "completed" if event.type == "task.completed" else event.data.get("reason", "canceled")
 
     def _begin(self, journey: Journey, task: Task, assignment: Assignment) -> None:
         """An agent took it: the talk begins, and when it will end is known."""
-        _stop_waiting(journey, self._now_ns)
+        journey.stop_waiting(self._now_ns)
         agent = self._agents[assignment.resource_id]
         self.played.meters[assignment.resource_id].answered += 1
         if not journey.answered_ns:
@@ -323,9 +268,3 @@ class _Run:
 
 def _is_wrapping(task: Task) -> bool:
     return task.state is TaskState.WRAPPING
-
-
-def _stop_waiting(journey: Journey, now_ns: int) -> None:
-    if journey.waiting_since_ns:
-        journey.waited_ns += now_ns - journey.waiting_since_ns
-        journey.waiting_since_ns = 0

@@ -12,7 +12,7 @@ from router.simulate.measure import measure
 from router.simulate.play import play
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from router.assign.policy import Policy
@@ -54,8 +54,7 @@ def simulate(plan: Plan, candidates: Sequence[Candidate], compile_condition: Com
         day = plan.draw(plan.seed + number)
         for at, candidate in enumerate(candidates):
             tell(number * len(candidates) + at, total)
-            engine = Engine(compile_condition, playable(candidate.policy))
-            outcomes[at].append(measure(play(day, engine, candidate.answer), targets_s))
+            outcomes[at].append(outcome_of(day, candidate, compile_condition, targets_s))
     tell(total, total)
     return Comparison(
         world=plan.world,
@@ -69,6 +68,12 @@ def simulate(plan: Plan, candidates: Sequence[Candidate], compile_condition: Com
             for at, each in enumerate(candidates)
         ),
     )
+
+
+def outcome_of(day: Day, candidate: Candidate, compile_condition: Compile, targets_s: Mapping[str, float]) -> Outcome:
+    """One day under one policy. Raises: SimulationError."""
+    engine = Engine(compile_condition, playable(candidate.policy))
+    return measure(play(day, engine, candidate.answer), targets_s)
 
 
 def playable(policy: Policy) -> Policy:

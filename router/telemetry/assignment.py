@@ -1,4 +1,4 @@
-"""The metrics of agent assignment, by queue. The names of queues come from the configuration, so they are bounded."""
+"""The metrics of agent assignment. The names of queues come from the configuration, so they are bounded."""
 
 from __future__ import annotations
 
@@ -10,8 +10,34 @@ TASK_OUTCOMES = ("queued", "answered", "abandoned", "short_abandoned", "left", "
 OFFER_OUTCOMES = ("issued", "accepted", "declined", "expired", "rescinded")
 
 
+class DeskMetrics:
+    """Of the engine's shell; only where there are queues."""
+
+    def __init__(self) -> None:
+        self.written = ReadingFamily(
+            "counter", "takt_commands_written_total", "Commands on tasks and agents, and checkpoints, that are durable."
+        )
+        self.ended = ReadingFamily(
+            "gauge",
+            "takt_commands_ended",
+            "1 when no command is taken any more: the engine has failed, or another process has taken over.",
+        )
+        self.matchings_missed = ReadingFamily(
+            "counter",
+            "takt_matchings_missed_total",
+            "Matchings that were not solved, so that tasks were offered without.",
+            Label("why", ("late", "failed")),
+        )
+        self.violations = ReadingFamily(
+            "counter", "takt_invariant_violations_total", "What must never be, and a look at some of the steps found."
+        )
+
+    def families(self) -> list[ReadingFamily]:
+        return [family for family in vars(self).values() if isinstance(family, ReadingFamily)]
+
+
 class AssignmentMetrics:
-    """Read from the statistics at scrape time."""
+    """By queue. Read from the statistics at scrape time."""
 
     def __init__(self) -> None:
         queue = Label("queue")

@@ -12,7 +12,7 @@ from budgets.ledger import STAGES
 from budgets.shedding import Verdict
 from router.domain.decision import Reason
 from router.domain.interaction import Criticality
-from router.telemetry.assignment import AssignmentMetrics
+from router.telemetry.assignment import AssignmentMetrics, DeskMetrics
 from router.telemetry.family import (
     MAX_CHILDREN,
     Counter,
@@ -41,7 +41,7 @@ LOOP_LAG_EDGES_NS = tuple(us * _US for us in (100, 250, 500)) + tuple(
 RUNGS = ("guard", "large", "small", "cache", "rules", "default")
 DEGRADED = ("none", "budget", "overload", "breaker", "error", "cold")
 REASONS = tuple(reason.value for reason in Reason)
-QUEUES = ("executor", "log", "spans")
+QUEUES = ("executor", "log", "spans", "commands")
 CACHE_KINDS = ("fresh", "stale", "miss")
 QUANTILES = ("0.5", "0.9", "0.99", "0.995")
 CRITICALITIES = tuple(each.value for each in Criticality)
@@ -120,6 +120,7 @@ class Metrics:
         )
         self._declare_readings(rung)
         self.assignment = AssignmentMetrics()
+        self.desk = DeskMetrics()
         self._stages = [self.stage_seconds.child(stage) for stage in STAGES]
         self._classes = [
             (self.class_answers.child(each, "false"), self.class_answers.child(each, "true")) for each in CRITICALITIES
@@ -243,7 +244,7 @@ class Metrics:
         """Every metric in the order of its declaration."""
         kinds = (CounterFamily, HistogramFamily, ReadingFamily)
         own = [family for family in vars(self).values() if isinstance(family, kinds)]
-        return [*own, *self.assignment.families()]
+        return [*own, *self.desk.families(), *self.assignment.families()]
 
     def set_info(self, version: str, plan_version: str) -> None:
         """Say what runs; a new plan replaces the old line."""

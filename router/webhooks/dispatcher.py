@@ -120,9 +120,9 @@ class Dispatcher:
                     await self._wake.wait()
 
     def _pause_s(self, now_ns: int) -> float | None:
-        times = [self.schedule.next_ns(), self._save_due_ns]
-        if self._wants_more:
-            times.append(self._log_due_ns)
+        times = [self.schedule.next_ns(), self._log_due_ns if self._wants_more else None]
+        if self._save_due_ns is not None:
+            times.append(max(self._save_due_ns, self._log_due_ns))
         known = [each for each in times if each is not None]
         return max(0.0, (min(known) - now_ns) / _NS_PER_S) if known else None
 

@@ -57,9 +57,9 @@ def models_dir() -> Path:
 class Server:
     """Start it, kill it, start it again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, queues: str = QUEUES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "queues.toml").write_text(QUEUES, encoding="utf-8")
+        (folder / "queues.toml").write_text(queues, encoding="utf-8")
         write_project(folder, models_dir())
         self.folder = folder
         self.port = 0
@@ -75,7 +75,16 @@ class Server:
     def start(self) -> None:
         """Until it tells its port."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "router.cli", "serve", "-c", str(self.folder / "takt.toml"), "--port", str(self.port)],
+            [
+                sys.executable,
+                "-m",
+                "router.cli",
+                "serve",
+                "-c",
+                str(self.folder / "takt.toml"),
+                "--port",
+                str(self.port),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -156,6 +156,12 @@ def test_without_a_token_nobody_is_let_in_through_a_proxy(server: Running, path:
     assert "server.admin_token" in server.ask("GET", path, headers={header: "127.0.0.1"}).problem(403, "forbidden")
 
 
+@pytest.mark.parametrize("path", GUARDED)
+def test_a_page_whose_name_was_bent_to_this_machine_is_not_let_in(server: Running, path: str) -> None:
+    """DNS rebinding: a page's own name, resolved to this machine, makes it ask without an Origin."""
+    server.ask("GET", path, headers={"Host": f"pages.example:{server.port}"}).problem(403, "forbidden")
+
+
 def test_without_a_token_this_machine_is_let_in(server: Running) -> None:
     assert server.ask("GET", FAULTS).status == 200
     server.ask("GET", GUARDED[1]).problem(404, "not-found")
@@ -207,7 +213,7 @@ def test_a_guards_match_is_told(server: Running) -> None:
 def test_a_decision_that_is_not_there_is_not_found(server: Running, name: str) -> None:
     with server.wire() as wire:
         path = f"/v1/decisions/{name}".encode()
-        wire.send(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        wire.send(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
         reply = wire.reply()
     reply.problem(404, "not-found")
 

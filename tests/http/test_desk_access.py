@@ -85,6 +85,11 @@ def test_an_agents_token_acts_for_no_other(boss: Floor) -> None:
         ("PUT", f"/v1/queues/{boss.line}/open", {"is_open": False}),
         ("GET", "/v1/stats/agents", None),
         ("POST", "/v1/policies:dry-run", {"toml": ""}),
+        ("GET", "/v1/policies/assignment/versions", None),
+        ("POST", "/v1/policies/assignment/versions", {"toml": ""}),
+        ("GET", "/v1/policies/assignment/versions/x", None),
+        ("POST", "/v1/policies/assignment/versions/x/activate", {}),
+        ("POST", "/v1/policies/assignment/rollback", {}),
         *(("POST", f"{path}/{move}", {}) for move in ("cancel", "requeue", "complete", "pause", "signals", "callback")),
     ]
     for method, where, body in refusals:

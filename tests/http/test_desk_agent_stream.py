@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from router.http.socket import MAX_MESSAGE_BYTES
 from tests.http_desk import QUEUES, Floor, connected, refused
+from tests.http_server import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -284,8 +286,9 @@ def test_a_slow_reader_is_closed_and_gets_all_when_it_is_back(floor: Floor) -> N
             floor.do("PATCH", f"/v1/tasks/{task['id']}", {"context": {"number": number}})
             if number > 1 and floor.running.run(_open_sockets(floor)) == before:
                 break
-        else:
-            raise AssertionError("20 MB were queued for who does not read")
+        give_up_s = time.monotonic() + PATIENCE_S  # to be told goodbye takes it a second, and 20 MB are more than fit
+        while floor.running.run(_open_sockets(floor)) != before:
+            assert time.monotonic() < give_up_s
 
     async def run() -> None:
         async with connected(floor.running, _path(ana)) as stream:
@@ -313,6 +316,38 @@ def test_disconnecting_is_not_signing_out(floor: Floor) -> None:
 
     asyncio.run(run())
     assert floor.do("GET", f"/v1/resources/{ana}")["presence"] == "available"
+
+
+@pytest.mark.parametrize("ends_with", [b"\x88\x80\0\0\0\0", b""])
+def test_the_last_word_before_a_close_is_heard(floor: Floor, ends_with: bytes) -> None:
+    """As of a browser that signs out as its page is left: in one packet, with a goodbye or without."""
+    ana = floor.agent("ana")
+    session = floor.post(f"/v1/resources/{ana}/presence", {"presence": "available"})["session"]
+    message = b'{"type": "presence", "presence": "offline"}'
+    frame = b"\x81" + bytes([0x80 | len(message)]) + b"\0\0\0\0" + message  # masked with zeros
+    with _handshake(floor, _path(ana, f"?session={session}")) as client:
+        client.sendall(frame + ends_with)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(65_536):
+            pass
+    give_up_s = time.monotonic() + PATIENCE_S
+    while floor.do("GET", f"/v1/resources/{ana}")["presence"] != "offline":
+        assert time.monotonic() < give_up_s
+
+
+def test_a_task_may_be_called_as_its_agent_is(floor: Floor) -> None:
+    ana = floor.agent("ana")
+    floor.task(id=ana)
+
+    async def run() -> None:
+        async with connected(floor.running, _path(ana)) as stream:
+            assert [each["task"]["id"] for each in (await stream.next("hello"))["offers"]] == [ana]
+            away = {"presence": "away"}
+            await _aside(floor.post, f"/v1/resources/{ana}/presence", away)
+            assert (await stream.next("resource"))["resource"]["presence"] == "away"
+            assert (await stream.next("offer_gone"))["task_id"] == ana
+
+    asyncio.run(run())
 
 
 def test_a_restart_is_announced(loop_thread: LoopThread, make_config: MakeConfig, line_numbers: count[int]) -> None:

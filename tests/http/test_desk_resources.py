@@ -56,6 +56,29 @@ def test_what_is_no_resource_is_named(floor: Floor, fields: dict[str, Any], stat
     floor.ask("GET", f"/v1/resources/ana.{floor.line}").problem(404, "not-found")
 
 
+@pytest.mark.parametrize("name", ["supervisor", "customer", "a" * 129])
+def test_a_name_that_means_somebody_else_is_not_given(floor: Floor, name: str) -> None:
+    """An agent of that name would act as a supervisor, or speak for the customer."""
+    wanted = {"queues": [floor.line], "channels": {"chat": {}}}
+    assert name in floor.ask("PUT", f"/v1/resources/{name}", wanted).problem(400, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"skils": {}}, "`skils`; allowed: queues, channels, kind, name, capacity, reserve, skills, attributes"),
+        ({"attributes": {"n": [2**70]}}, "a smaller integer - at `$.attributes.n[0]`"),
+        ({"kind": "robot"}, "'robot' - at `$.kind`; allowed: agent, bot, recommender, workflow"),
+        ({"channels": {"chat": {"max": 3}}}, "`max` - at `$.channels[...]`; allowed: most, weight"),
+    ],
+)
+def test_a_field_that_is_not_known_is_named_with_those_that_are(
+    floor: Floor, fields: dict[str, Any], said: str
+) -> None:
+    wanted = {"queues": [floor.line], "channels": {"chat": {}}, **fields}
+    assert said in floor.ask("PUT", "/v1/resources/ana", wanted).problem(400, "malformed")
+
+
 def test_presence_and_sessions(floor: Floor) -> None:
     ana = floor.agent("ana", presence="offline")
     path = f"/v1/resources/{ana}"
@@ -154,23 +177,24 @@ def test_statistics_count_what_happened(floor: Floor) -> None:
     (queue,) = (each for each in page["queues"] if each["queue"] == floor.line)
     assert (page["window_s"], queue["queued"], queue["answered"], queue["abandoned"]) == (3_600, 2, 1, 1)
     assert (queue["sl1_share"], queue["abandoned_share"], queue["agents"]) == (1.0, 0.5, 1)
-    agents = {each["resource_id"]: each for each in floor.do("GET", "/v1/stats/agents")["agents"]}
+    agents = {each["resource_id"]: each for each in floor.do("GET", "/v1/stats/agents?limit=1000")["agents"]}
     assert (agents[ana]["offers"], agents[ana]["accepted"]) == (2, 1)
+    eva = floor.agent("eva")
+    names: list[str] = []
+    after = ana[:-1]  # comes right before
+    while after is not None:
+        page = floor.do("GET", f"/v1/stats/agents?limit=1&after={after}")
+        names, after = names + [each["resource_id"] for each in page["agents"]], page["next"]
+    assert names == sorted(set(names))
+    assert {ana, eva} <= set(names)
     assert "window" in floor.ask("GET", "/v1/stats/queues?window=86401").problem(400, "malformed")
-
-
-def test_the_policy_in_force(floor: Floor) -> None:
-    (version,) = floor.do("GET", "/v1/policies/assignment/versions")["versions"]
-    assert version["is_active"]
-    assert version["policy"]["queues"]["race"] == {"parallel": 10}
-    assert version["version"] == version["policy"]["version"]
 
 
 def test_a_dry_run_tells_who_would_be_met(floor: Floor) -> None:
     floor.agent("ana", presence="away", skills={"german": 2})
     task = floor.task()
-    policy = floor.do("GET", "/v1/policies/assignment/versions")["versions"][0]["policy"]
-    del policy["version"]
+    active = floor.do("GET", "/v1/policies/assignment/versions")["active"]
+    policy = floor.do("GET", f"/v1/policies/assignment/versions/{active}")["policy"]
     same = floor.post("/v1/policies:dry-run", {"policy": policy})
     assert (same["is_valid"], same["problems"], same["changes"]["blocked_total"]) == (True, [], 0)
     policy["queues"][floor.line] = {"skills": {"german": 3}}

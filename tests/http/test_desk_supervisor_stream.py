@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from router.http import supervisor_stream
-from tests.http_desk import Floor, connected, refused
+from tests.http_desk import QUEUES, Floor, connected, refused
 
 if TYPE_CHECKING:
+    from itertools import count
+
+    from tests.http.conftest import MakeConfig
     from tests.http_desk import Stream
+    from tests.http_server import LoopThread
 
 PATH = "/v1/supervisor/stream"
 
@@ -75,6 +79,50 @@ def test_of_what_is_no_longer_kept_the_picture_is_told(floor: Floor) -> None:
         for cursor in ("0-0", "999999999-0"):
             async with connected(floor.running, f"{PATH}?cursor={cursor}") as stream:
                 assert (await stream.next("hello"))["resumed"] is False
+
+    asyncio.run(run())
+
+
+def test_a_stream_goes_on_after_a_restart(
+    loop_thread: LoopThread, make_config: MakeConfig, line_numbers: count[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_stream, "_PAGE", 3)
+    config = make_config()
+    (config.folder / "queues.toml").write_text(QUEUES, encoding="utf-8")
+
+    async def first(floor: Floor) -> str:
+        async with connected(floor.running, PATH) as stream:
+            await stream.next("hello")
+            task = await asyncio.to_thread(floor.task)
+            return str((await _events(stream, task["id"], "task.queued"))[-1]["cursor"])
+
+    async def then(floor: Floor, cursor: str, ids: list[str]) -> None:
+        async with connected(floor.running, f"{PATH}?cursor={cursor}&topics=task") as stream:
+            assert (await stream.next("hello"))["resumed"] is True
+            late = await asyncio.to_thread(floor.task)
+            told = [(await stream.next("event"))["event"]["subject"] for _ in range(9)]
+            assert told == [*ids, late["id"]]
+
+    with loop_thread.serving(config) as running:
+        floor = Floor(running, line_numbers)
+        cursor = asyncio.run(first(floor))
+        ids = [floor.task()["id"] for _ in range(4)]
+    with loop_thread.serving(config) as running:
+        floor = Floor(running, line_numbers)
+        asyncio.run(then(floor, cursor, ids + [floor.task()["id"] for _ in range(4)]))
+
+
+def test_who_is_too_far_behind_gets_the_picture(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_stream, "_MOST_BEHIND", 2)
+
+    async def run() -> None:
+        async with connected(floor.running, PATH) as stream:
+            cursor = (await stream.next("hello"))["cursor"]
+        for is_resumed in (True, False):
+            async with connected(floor.running, f"{PATH}?cursor={cursor}") as stream:
+                assert (await stream.next("hello"))["resumed"] is is_resumed
+            for _ in range(3):
+                await asyncio.to_thread(floor.task)
 
     asyncio.run(run())
 

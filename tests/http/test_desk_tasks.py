@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,6 +87,8 @@ def test_message_pack_says_the_same(floor: Floor) -> None:
         ({"excluded": ["a"] * 65}, "$.excluded"),
         ({"context": {"a": list(range(1_001))}}, "$.context"),
         ({"context": {"x" * 129: 1}}, "$.context"),
+        ({"context": {"a": json.loads("[" * 64 + "]" * 64)}}, "at most 64 levels"),
+        ({"context": {"a": 2**64}}, "a smaller integer - at `$.context.a`"),
         ({"weight": 0}, "$.weight"),
         ({"target_s": 0}, "$.target_s"),
         ({"ttl_s": 1e300}, "$.ttl_s"),
@@ -104,6 +107,13 @@ def test_what_is_no_task_is_named(floor: Floor, fields: dict[str, Any], named: s
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"null"])
 def test_what_is_no_body_is_refused(floor: Floor, body: bytes) -> None:
     floor.ask("POST", "/v1/tasks", body).problem(400, "malformed")
+
+
+def test_a_body_that_may_be_missing_has_no_type(floor: Floor) -> None:
+    path = f"/v1/tasks/{floor.task()['id']}"
+    headers = {"Content-Type": "application/octet-stream"}
+    assert floor.ask("POST", f"{path}/cancel", None, headers).json()["state"] == "canceled"
+    floor.ask("POST", f"{path}/cancel", b"{}", headers).problem(415, "unsupported-type")
 
 
 def test_an_unknown_queue_is_not_found(floor: Floor) -> None:
@@ -328,3 +338,20 @@ def test_an_ended_task_that_left_memory_is_still_told(loop_thread: LoopThread, m
         assert len(running.ask("GET", "/v1/tasks/gone/events").json()["events"]) == 2
         again = running.post({"queue": "desk", "id": "gone"}, path="/v1/tasks")
         assert (again.status, again.json()["state"], again.headers["Idempotent-Replay"]) == (200, "canceled", "true")
+
+
+def test_a_repeat_is_answered_though_its_task_left_memory(loop_thread: LoopThread, make_config: MakeConfig) -> None:
+    config = make_config()
+    queues = "keep_closed = 0\n[queues.cards]\n[queues.desk]\n[queues.humans]\n"
+    (config.folder / "queues.toml").write_text(queues, encoding="utf-8")
+    create, end = {"Idempotency-Key": "create"}, {"Idempotency-Key": "end"}
+    with loop_thread.serving(config) as running:
+        made = running.post({"queue": "desk"}, create, "/v1/tasks").json()
+        path = f"/v1/tasks/{made['id']}/cancel"
+        assert running.post({}, end, path).json()["state"] == "canceled"
+        for where, body, key in (("/v1/tasks", {"queue": "desk"}, create), (path, {}, end)):
+            again = running.post(body, key, where)
+            found = again.json()
+            assert (again.status, found["id"], found["state"]) == (200, made["id"], "canceled"), again.body
+            assert again.headers["Idempotent-Replay"] == "true"
+        running.post({"queue": "cards"}, create, "/v1/tasks").problem(422, "idempotency-key-reused")

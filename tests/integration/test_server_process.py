@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from models import store
+from tests.cli_runs import takt
 from tests.http_project import SURE_ROUTE, SURE_TEXT, train_models, write_project
 from tests.http_server import PATIENCE_S, Wire, request
 from tests.versions import add_version
@@ -275,17 +276,26 @@ def _is_open(port: int) -> bool:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_and_nothing_is_served(
-    tmp_path: Path, models_dir: Path, file: str | None, written: str, environment: dict[str, str], named: list[str]
+    tmp_path: Path,
+    models_dir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    file: str | None,
+    written: str,
+    environment: dict[str, str],
+    named: list[str],
 ) -> None:
+    """In this process: to start one takes a second."""
     write_project(tmp_path, models_dir)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     if file is not None:
         path = tmp_path / file
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)  # models are links
         path.write_text(written, encoding="utf-8")
-    with _takt_serve(tmp_path, None, **environment) as process:
-        said, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 2, said
-    assert "Traceback" not in said
-    words = " ".join(said.split())
-    assert [name for name in named if name not in words] == [], said
+    code, out, err = takt(capsys, "serve", "-c", tmp_path / "takt.toml")
+    assert code == 2, out + err
+    words = " ".join((out + err).split())
+    assert [name for name in named if name not in words] == [], words

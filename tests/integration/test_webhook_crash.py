@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.receivers import Got
 
 pytestmark = pytest.mark.integration
-CRASHES = int(os.environ.get("TAKT_WEBHOOK_CRASHES", "4"))
+CRASHES = int(os.environ.get("TAKT_WEBHOOK_CRASHES", "2"))
 # A cursor is written half a second after it moved; the rest is for a machine that does other things.
 REPEATED_WITHIN_S = 2.0
 

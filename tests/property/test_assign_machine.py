@@ -1,4 +1,4 @@
-"""The assignment engine as a state machine: hypothesis looks for short ways to break an invariant, and shortens them."""
+"""The assignment engine as a state machine: hypothesis looks for short ways to break an invariant, and shrinks them."""
 
 from __future__ import annotations
 

@@ -57,14 +57,14 @@ def is_shown_twice(hours: HoursPolicy, at_s: int) -> bool:
 times = st.integers(0, 420 * 1440).map(lambda minute: 1_767_225_600 + minute * 60)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(policies(), times)
 def test_it_is_open_when_the_clock_says_so(hours: HoursPolicy, at_s: int) -> None:
     assume(not is_shown_twice(hours, at_s))
     assert Calendar(hours).is_open(at_s * S) == is_open(hours, at_s)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(policies(), times)
 def test_nothing_changes_before_the_next_change(hours: HoursPolicy, at_s: int) -> None:
     calendar = Calendar(hours)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from router.assign.check import find_problems
 from router.assign.command import PutResource
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CHANNELS = ("chat", "voice", "email")
 CLASSES = ("standard", "vip")
+_Rank = Literal["longest_idle", "least_load", "round_robin", "score", "cost"]
 _WEEK: dict[Any, tuple[str, ...]] = {"mon": ("08:00-12:00", "13:00-18:00"), "tue": ("00:00-24:00",)}
 QUEUES = ("q0", "q1", "q2", "q3")
 SKILLS = ("german", "cards", "law")
@@ -67,7 +68,8 @@ def _policy(rng: Random) -> Policy:
             ),
             "voice": ChannelPolicy(weight=rng.choice((1, 3)), exclusive=True, wrap_s=rng.choice((0.0, 10.0))),
             "email": ChannelPolicy(
-                weight=2, offer_s=60.0, wrap_s=0.0, lost=rng.choice(("requeue", "keep")), paused_weight=rng.choice((0, 1))
+                weight=2, wrap_s=0.0, lost=rng.choice(("requeue", "keep")), keep_s=rng.choice((0.0, 20.0)),
+                paused_weight=rng.choice((0, 1))
             ),
         },
         classes={"vip": ClassPolicy(slope=3.0, boost_s=rng.choice((0.0, 30.0)), target_s=10.0)},
@@ -90,7 +92,7 @@ def _policy(rng: Random) -> Policy:
 
 def _queue(rng: Random, names: tuple[str, ...]) -> QueuePolicy:
     triggers = [_trigger(rng, names) for _ in range(rng.choice((0, 0, 1, 2)))]
-    rank = rng.choice(("longest_idle", "longest_idle", "least_load", "round_robin", "score", "cost"))
+    rank: _Rank = rng.choice(("longest_idle", "longest_idle", "least_load", "round_robin", "score", "cost"))
     return QueuePolicy(
         priority=rng.choice((0, 0, 1)),
         target_s=rng.choice((5.0, 20.0)),

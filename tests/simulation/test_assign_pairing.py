@@ -7,12 +7,15 @@ scores, and is a loop of its own (assign_reference.py) under the same age guard.
 from __future__ import annotations
 
 import itertools
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
 
 from router.assign.policy import Policy, QueuePolicy, ScorePolicy
+from router.simulate.pair import Solver
 from tests.simulation.assign_drive import Customers, Server, drive
 from tests.simulation.assign_reference import paired
 from tests.simulation.test_assign_queueing import S, poisson
@@ -66,7 +69,7 @@ def policy(weights: dict[str, float], **more: object) -> Policy:
 
 
 def play(chosen: Policy, played: Day, score: Callable[[int, int], float]) -> tuple[Result, list[int]]:
-    line = drive(chosen, STAFF, played.customers)
+    line = drive(chosen, STAFF, played.customers, answer=Solver(chosen, Path()))
     agents = [int(name[1:]) for name in line.servers]
     waits = np.array(line.starts) - np.array(played.customers.arrivals)
     busy = np.bincount(agents, weights=played.customers.services, minlength=AGENTS)
@@ -74,6 +77,13 @@ def play(chosen: Policy, played: Day, score: Callable[[int, int], float]) -> tup
     return Result(success, float((waits <= 20 * S).mean()), float(busy.max() / busy.min())), agents
 
 
+@cache
+def usual_of(seed: int, load: float, score: Callable[[int, int], float]) -> Result:
+    """The day under longest-idle."""
+    return play(policy({}), day(seed, load), score)[0]
+
+
+@cache
 def learn(score: Callable[[int, int], float]) -> dict[str, float]:
     """Weights by least squares on what one day's outcomes were, with products of all pairs of traits and each alone."""
     past = day(seed=11)
@@ -93,11 +103,12 @@ def learn(score: Callable[[int, int], float]) -> dict[str, float]:
     return dict(zip(named, found[1:].tolist(), strict=True))
 
 
-def test_interactive_scores_are_worth_what_they_are_to_an_oracle() -> None:
+@pytest.mark.parametrize("how", [{}, {"window_ms": 100.0, "urgency_share": 0.0}], ids=["at once", "in batches"])
+def test_interactive_scores_are_worth_what_they_are_to_an_oracle(how: dict[str, float]) -> None:
     """At the same service level, and with work as evenly spread."""
     today = day(seed=21)
-    usual, _ = play(policy({}), today, interactive)
-    paired_up, _ = play(policy(learn(interactive), rank="score", score="success"), today, interactive)
+    usual = usual_of(21, LOAD, interactive)
+    paired_up, _ = play(policy(learn(interactive), rank="score", score="success", **how), today, interactive)
     arrivals, services = today.customers.arrivals, today.customers.services
     best = paired(arrivals, services, AGENTS, lambda c, s: interactive(today.kinds[c], s % 8), GUARD_S * S)
     oracle = np.mean([interactive(kind, agent % 8) for kind, agent in zip(today.kinds, best, strict=True)])
@@ -107,9 +118,10 @@ def test_interactive_scores_are_worth_what_they_are_to_an_oracle() -> None:
     assert paired_up.spread <= 1.15
 
 
-def test_additive_scores_are_worth_nothing() -> None:
+@pytest.mark.parametrize("how", [{}, {"window_ms": 100.0, "urgency_share": 0.0}], ids=["at once", "in batches"])
+def test_additive_scores_are_worth_nothing(how: dict[str, float]) -> None:
     """Where agents are not spare, whoever takes whom, the sum is the same: less than a tenth of what pairs can gain."""
     today = day(seed=22, load=0.97)
-    usual, _ = play(policy({}), today, additive)
-    paired_up, _ = play(policy(learn(additive), rank="score", score="success"), today, additive)
+    usual = usual_of(22, 0.97, additive)
+    paired_up, _ = play(policy(learn(additive), rank="score", score="success", **how), today, additive)
     assert paired_up.success == pytest.approx(usual.success, abs=0.01)

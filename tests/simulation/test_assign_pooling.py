@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from tests.simulation.test_assign_queueing import S, poisson
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TYPES, AGENTS, POOLED = 5, 20, 8_000
+TYPES, AGENTS = 5, 20
+SKILLED, ARRIVALS = (8_000 if "TAKT_SEEDS" in os.environ else 4_000), 12_000
 
 
 def asa_s(line: Line, arrivals: Sequence[int], warm_up: int = 0) -> float:
@@ -33,8 +35,8 @@ def skilled(each: int) -> list[Server]:
 @pytest.fixture(scope="module")
 def by_skills() -> dict[int, float]:
     """ASA in seconds with 1, 2, 3 and all skills an agent, on the same customers (design, 3.3)."""
-    trace = poisson(0.85 * AGENTS / 3, 3, POOLED, seed=1)
-    kinds = np.random.default_rng(2).integers(0, TYPES, POOLED).tolist()
+    trace = poisson(0.85 * AGENTS / 3, 3, SKILLED, seed=1)
+    kinds = np.random.default_rng(2).integers(0, TYPES, SKILLED).tolist()
     tasks = tuple({"queue": "line", "skills": {f"type{each}": 1}} for each in range(TYPES))
     customers = Customers(*trace, kinds=kinds, tasks=tasks)
     return {each: asa_s(drive(line_policy("line"), skilled(each), customers), trace.arrivals) for each in (1, 2, 3, 5)}
@@ -46,13 +48,13 @@ def test_two_skills_in_a_chain_do_nearly_what_all_do(by_skills: dict[int, float]
 
 
 def test_all_skills_are_one_pool(by_skills: dict[int, float]) -> None:
-    trace = poisson(0.85 * AGENTS / 3, 3, POOLED, seed=1)
+    trace = poisson(0.85 * AGENTS / 3, 3, SKILLED, seed=1)
     pool = drive(line_policy("line"), servers(AGENTS, "line"), Customers(*trace))
     assert by_skills[5] == pytest.approx(asa_s(pool, trace.arrivals), rel=1e-12)
 
 
 def test_longest_idle_gives_equal_agents_equal_work() -> None:
-    trace = poisson(0.7 * 10 / 3, 3, 12_000, seed=3)
+    trace = poisson(0.7 * 10 / 3, 3, ARRIVALS, seed=3)
     line = drive(line_policy("line", rank="longest_idle"), servers(10, "line"), Customers(*trace))
     busy = occupancies(line, trace.services)
     assert pstdev(busy.values()) / fmean(busy.values()) < 0.02
@@ -73,9 +75,8 @@ WANTED_LEVEL = 0.88
 
 def levels(policy: Policy, tasks: tuple[dict[str, object], ...]) -> tuple[float, float]:
     """Shares answered within `TARGETS_S` of two kinds of customers, half each, at an occupancy of 0.9."""
-    count = 12_000
-    trace = poisson(10, 0.9, count, seed=4)
-    kinds = np.random.default_rng(5).integers(0, 2, count)
+    trace = poisson(10, 0.9, ARRIVALS, seed=4)
+    kinds = np.random.default_rng(5).integers(0, 2, ARRIVALS)
     line = drive(policy, servers(10, "line"), Customers(*trace, kinds=kinds.tolist(), tasks=tasks))
     waits_s = (np.array(line.starts) - np.array(trace.arrivals)) / S
     first, second = (float((waits_s[kinds == kind] <= TARGETS_S[kind]).mean()) for kind in (0, 1))

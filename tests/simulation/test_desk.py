@@ -9,11 +9,12 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
-from router.assign.command import Accept, CompleteTask, CreateTask, Decline, SetPresence
+from router.assign.command import Accept, CancelTask, CompleteTask, CreateTask, Decline, SetPresence
 from router.assign.desk import Desk, Stopped
 from router.assign.errors import BadCommand, Expired, KeyReused, LostRace, Refused
-from router.log.errors import LogRefused, LogUnavailable
+from router.log.errors import LogFenced, LogRefused, LogUnavailable
 from router.log.memory import MemoryJournal
 from tests.virtual import MS, S, VirtualLoop, run
 from tests.virtual_desk import POLICY, Place, agent, create, never, present, sign_in
@@ -184,14 +185,27 @@ def test_a_log_that_is_down_and_comes_back() -> None:
     run(main)
 
 
+def test_a_start_needs_no_more_room_than_one_command() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        place = Place(loop)
+        for version in ("1", "2"):
+            place.policy = replace(POLICY, version=version)
+            async with place.desk(bound=1) as (desk, _):
+                assert desk.state.policy.version == version
+
+    run(main)
+
+
 def test_another_process_takes_over() -> None:
     async def main(loop: VirtualLoop) -> None:
         place = Place(loop)
         async with place.desk() as (old, _):
             await old.submit(create("t1"))
             async with place.desk() as (new, _):
-                with pytest.raises(LogUnavailable, match="another writer"):
+                with pytest.raises(LogFenced, match="another writer"):
                     await old.submit(create("t2"))
+                with pytest.raises(LogFenced):
+                    old.check()
                 await new.submit(create("t3"))
                 assert set(new.state.tasks) == {"t1", "t3"}
                 assert await place.is_whole(new)
@@ -454,8 +468,8 @@ def test_a_wall_clock_that_is_set_changes_nothing_while_the_desk_works(step_s: i
 
 
 @pytest.mark.parametrize("step_s", [-86_400, 3_600])
-def test_a_wall_clock_that_is_set_between_two_processes(step_s: int) -> None:
-    """Back: time goes on from where the log ends. Forward: so much time has passed."""
+def test_a_wall_clock_that_is_set_between_two_processes(step_s: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Back: time goes on from where the log ends, which is said. Forward: so much time has passed."""
 
     async def main(loop: VirtualLoop) -> None:
         place = Place(loop)
@@ -475,6 +489,9 @@ def test_a_wall_clock_that_is_set_between_two_processes(step_s: int) -> None:
         assert times == sorted(times)
 
     run(main)
+    warned = [vars(record)["ahead_s"] for record in caplog.records if record.message == "clock_behind_log"]
+    assert len(warned) == (step_s < 0)
+    assert all(86_390 <= ahead_s <= 86_400 for ahead_s in warned)
 
 
 def test_64_clients_race_for_each_offer() -> None:
@@ -582,5 +599,22 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(seed: int) -> None:
         assert len(told) == len(set(told)), "no event twice"
         replayed = place.replayed()
         assert {event.subject for event in place.told if event.type == "task.queued"} <= set(replayed.state.tasks)
+
+    run(main)
+
+
+def test_an_ended_task_is_found_also_before_the_checkpoint_that_has_it() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        place = Place(loop, replace(POLICY, keep_closed=0))
+        async with place.desk() as (desk, _):
+            await desk.submit(create("t1"))
+            await desk.submit(CancelTask(task_id="t1"))
+            assert "t1" not in desk.state.tasks
+            for _ in range(2):
+                found = await desk.find_task("t1")
+                assert found is not None
+                assert found.state == "canceled"
+                desk._checkpoint()
+                await asyncio.sleep(0.1)
 
     run(main)

@@ -26,7 +26,7 @@ from tests.simulation.plan import LARGE_FAULTS, Plan, long_fault, long_overload,
 from tests.simulation.world import World, play
 
 ONE_SEED = os.environ.get("TAKT_SEED")
-SEEDS = [int(ONE_SEED)] if ONE_SEED else list(range(int(os.environ.get("TAKT_SEEDS", "50"))))
+SEEDS = [int(ONE_SEED)] if ONE_SEED else list(range(int(os.environ.get("TAKT_SEEDS", "25"))))
 
 
 @contextmanager

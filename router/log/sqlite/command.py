@@ -47,10 +47,7 @@ class SqliteCommands:
 
     def write(self, connection: Connection, steps: Sequence[Step]) -> None:
         """Write commands and checkpoints as a part of a transaction. Raises: LogFenced: another writer took over."""
-        (epoch,) = connection.execute("SELECT epoch FROM journal").fetchone()
-        if epoch != self._epoch:
-            message = f"{self._file.path}: another process has taken the commands over"
-            raise LogFenced(message)
+        self.check_writer(connection)
         commands: list[Value] = []
         events: list[Value] = []
         for step in steps:
@@ -62,6 +59,13 @@ class SqliteCommands:
                 events += (step.position << _PLACE_BITS | number, subject, seq, body)
         insert(connection, "commands", "position, at_ns, epoch, command", commands)
         insert(connection, "events", "place, subject, seq, body", events)
+
+    def check_writer(self, connection: Connection) -> None:
+        """Raises: LogFenced: another writer took over. Nothing happens where there was no `take_over` here."""
+        (epoch,) = connection.execute("SELECT epoch FROM journal").fetchone()
+        if self._epoch and epoch != self._epoch:
+            message = f"{self._file.path}: another process has taken the commands over"
+            raise LogFenced(message)
 
     def _write_rows(self, connection: Connection, step: Checkpoint | SideRows) -> None:
         table, now_ns = "state" if isinstance(step, Checkpoint) else "side", self._clock.wall_ns()

@@ -35,6 +35,7 @@ class SqliteStore(SqliteFile):
     def tidy(self) -> bool:
         """Delete small batches of the oldest rows, where they are too old or all are too many."""
         with self.transaction() as connection:
+            self.commands.check_writer(connection)
             return self._retention.tidy(connection)
 
     def find(self, decision_id: str) -> DecisionRecord | None:

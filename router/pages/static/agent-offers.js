@@ -31,8 +31,8 @@ export function offersView(parent, act) {
     tick() {
       for (const part of parts.values()) part.tick();
     },
-    /** Of the offer that rings longest; undefined: none does. */
-    first: () => parts.values().next().value,
+    /** Of the offer that ends first; undefined: none rings. */
+    first: () => [...parts.values()].find(({ element }) => element === parent.firstElementChild),
   };
 }
 

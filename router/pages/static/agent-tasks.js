@@ -41,7 +41,7 @@ function card(task, act) {
   const finish = h("span", { class: "joined" }, outcome, button("Finish", "complete", () => outcomeOf(outcome), "primary"));
   const pause = button("Pause", "pause");
   const resume = button("Resume", "resume");
-  const done = button("Done", "complete", undefined, "primary");
+  const done = button("Done", "complete", () => ({ outcome: task.outcome || "completed" }), "primary");
   const more = handOn(task, act, button);
   const wrap = h("p", { class: "wrap" });
   const element = h(

@@ -15,12 +15,13 @@ const KEPT = "takt.agent";
 let agent = remembered(KEPT);
 let link = null;
 let work = new AgentWork();
+let isLeaving = false; // signing out
 let isClaiming = false; // signing in: with the next hello this session becomes the one in force
 let focusOn = null; // a task that was just accepted: the focus goes there as it appears
 const moved = new Set(); // tasks that this page has just handed on or finished
 
 const connection = connectionView(() => start(true));
-const presence = presenceView((wanted, button) => attempt(button, () => link.ask("presence", { presence: wanted })));
+const presence = presenceView((wanted, button) => attempt(button, () => be(wanted)));
 const offers = offersView(byId("offers"), {
   accept: (id, button) =>
     attempt(button, async () => {
@@ -32,7 +33,7 @@ const offers = offersView(byId("offers"), {
 const tasks = tasksView(byId("tasks"), {
   move: (name, task, fields, button) =>
     attempt(button, async () => {
-      moved.add(task.id);
+      if (name !== "pause" && name !== "resume") moved.add(task.id);
       try {
         await link.ask(name, { task_id: task.id, ...fields });
       } catch (error) {
@@ -75,7 +76,7 @@ function onstate(state) {
 function onpush(message) {
   const told = work.take(message, performance.now());
   if (message.type === "hello") welcome(message);
-  else if (work.isSignedOut && !isClaiming) connection.signedOut(work);
+  else if (work.isSignedOut && !isClaiming && !isLeaving) connection.signedOut(work);
   tell(told);
   draw();
 }
@@ -93,12 +94,18 @@ async function welcome(message) {
   }
 }
 
-/** Make this tab's session the one in force. Whoever is there already stays as they were. */
-async function claim() {
+/** Whoever signs in and is there already stays as they were. */
+function claim() {
   const was = work.resource.presence;
-  await link.ask("presence", { presence: ["busy", "away", "draining"].includes(was) ? was : "available" });
+  return be(["busy", "away", "draining"].includes(was) ? was : "available");
+}
+
+/** Say a presence: with it this tab's session becomes the one in force. */
+async function be(wanted) {
+  await link.ask("presence", { presence: wanted });
   isClaiming = false;
   remember(KEPT, agent);
+  connection.change({ is: "open" }, link, work);
   await link.keepAlive();
 }
 
@@ -167,7 +174,9 @@ byId("sign-out").addEventListener("click", async (event) => {
   const held = work.tasks.size;
   const question = `You hold ${held === 1 ? "a task" : `${held} tasks`}. Whoever waits for you goes back into the line.`;
   if (held && !(await confirmed(question, "Sign out"))) return;
+  isLeaving = true;
   if (connection.isOpen) await attempt(event.target, () => link.ask("presence", { presence: "offline" }));
+  isLeaving = false;
   stop();
   byId("agent-id").focus();
 });

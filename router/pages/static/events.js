@@ -8,7 +8,10 @@ const TOLD = ["queue", "from_queue", "resource_id", "reason", "was", "outcome", 
 /** Returns `draw(events)`. `open(task id)`. */
 export function eventsView(open) {
   const draw = keyed(byId("events"), ({ id }) => id, (event) => ({ element: line(event, open), update: () => {} }));
-  return (events) => draw(events.slice(0, MOST));
+  return (events) => {
+    draw(events.slice(0, MOST));
+    byId("no-events").hidden = events.length > 0;
+  };
 }
 
 function line(event, open) {

@@ -20,6 +20,7 @@ export class Floor {
     if (message.type === "hello" && !message.resumed) {
       this.resources = new Map(message.resources.map((each) => [each.id, each]));
       this.isCut = message.is_cut;
+      this.queues.clear();
       this.#setQueues(message.queues, nowMs);
       for (const { name } of message.queues) about.add(name);
     } else if (message.type === "stats") {

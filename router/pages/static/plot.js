@@ -1,13 +1,15 @@
-// How many waited in the last 15 minutes, as steps. A picture for eyes, its sense in words for others.
+// How many waited in the last minutes, as steps. A picture for eyes, its sense in words for others.
 import { byId } from "./dom.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [480, 150, 34, 20, 8];
-const MINUTES = 15;
+const WINDOWS_MIN = [3, 6, 15]; // the first that all values fit into
 
 /** `values`: [{at, count}] by a steady clock in ms, the oldest first. */
 export function drawPlot(values, nowMs) {
   const most = Math.max(4, ...values.map(({ count }) => count));
-  const x = (at) => LEFT + (WIDTH - LEFT) * (1 - (nowMs - at) / (MINUTES * 60_000));
+  const age_min = (nowMs - (values[0]?.at ?? nowMs)) / 60_000;
+  const minutes = WINDOWS_MIN.find((most) => age_min <= most) ?? WINDOWS_MIN.at(-1);
+  const x = (at) => LEFT + (WIDTH - LEFT) * (1 - (nowMs - at) / (minutes * 60_000));
   const y = (count) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - count / most);
   const last = values.at(-1)?.count ?? 0;
   const figure = svg("svg", {
@@ -19,9 +21,9 @@ export function drawPlot(values, nowMs) {
     figure.append(svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(count), y2: y(count) }));
     figure.append(svg("text", { class: "tick end", x: LEFT - 5, y: y(count) + 4 }, String(count)));
   }
-  for (const minutes of [15, 10, 5]) {
-    const at = x(nowMs - minutes * 60_000);
-    figure.append(svg("text", { class: "tick", x: at, y: HEIGHT - 5 }, `−${minutes} min`));
+  for (const third of [3, 2, 1]) {
+    const ago = (minutes * third) / 3;
+    figure.append(svg("text", { class: "tick", x: x(nowMs - ago * 60_000), y: HEIGHT - 5 }, `−${ago} min`));
   }
   figure.append(svg("text", { class: "tick end", x: WIDTH, y: HEIGHT - 5 }, "now"));
   if (values.length) {

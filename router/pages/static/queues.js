@@ -59,7 +59,7 @@ function row({ name, description }, act, levels, chosen) {
     const share = levels().get(name);
     say(level, share == null ? "–" : `${Math.round(share * 100)} %`);
     say(byHours, queue.is_open_by_hand === null ? `by hours (${queue.is_open ? "open" : "closed"})` : "by hours");
-    if (document.activeElement !== open) open.value = HAND[queue.is_open_by_hand];
+    if (open.getAttribute("aria-disabled") !== "true") open.value = HAND[queue.is_open_by_hand];
     open.classList.toggle("shut", !queue.is_open);
   }
   return { element, update };

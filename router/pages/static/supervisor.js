@@ -140,6 +140,7 @@ function stop(error) {
 function hear(message) {
   if (message.now) align(message.now);
   for (const each of floor.take(message, performance.now())) news.add(each);
+  if (!floor.samples.length) floor.sample(performance.now());
   if (news.has(chosen)) touchTasks();
   touchDialog();
   touch();

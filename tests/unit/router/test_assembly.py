@@ -25,6 +25,8 @@ FED_LATER = {
     "takt_webhook_pending", "takt_webhook_dead", "takt_webhook_gaps_total",
     "takt_queue_waiting", "takt_queue_longest_wait_seconds", "takt_queue_agents", "takt_tasks_total",
     "takt_offers_total",
+    "takt_commands_written_total", "takt_commands_ended", "takt_matchings_missed_total",
+    "takt_invariant_violations_total",
 }  # fmt: skip
 
 
@@ -59,7 +61,8 @@ def test_tasks_are_taken_up_and_a_queue_that_has_some_cannot_be_left_out(tmp_pat
         await app.log.start()
         assert app.desk is not None
         assert app.handover is not None
-        await app._take_up(app.desk, app.handover)
+        assert app.policies is not None
+        await app._take_up(app.desk, app.handover, app.policies)
         return app
 
     async def main() -> None:

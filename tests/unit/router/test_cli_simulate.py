@@ -120,6 +120,21 @@ def test_the_days_of_a_log_are_played_again(capsys: pytest.CaptureFixture[str], 
     assert counts["customers"] == 100
 
 
+def test_advice_names_who_should_learn_what(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+    done = takt(capsys, "simulate", world, "--days", 2, "--advise")
+    assert (done.code, done.out) == (0, "nothing to teach: everybody has every skill that customers ask for\n")
+    edit(world, "per_hour = 60", "per_hour = 60\nskills = { french = 2 }")
+    edit(world, "count = 3", "count = 3\nskills = { french = 1 }")
+    alone = takt(capsys, "simulate", world, "--days", 2, "--advise").out
+    assert "one of team learns french (2)  nobody was answered  +" in alone
+    edit(world, "[crews.team]", "[crews.fluent]\ncount = 1\nqueues = ['line']\nchannels = { chat = 1 }\n"
+         "skills = { french = 4 }\n[crews.team]")  # fmt: skip
+    assert "one of team learns french (2)" in takt(capsys, "simulate", world, "--days", 2, "--advise").out
+    asked = takt(capsys, "simulate", world, "--days", 2, "--advise", "--json")
+    assert [each["skill"] for each in json.loads(asked.out)] == ["french"]
+    assert takt(capsys, "simulate", world, "--advise", "--out", world.parent / "x.html").code == 2
+
+
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     done = takt(capsys, "simulate", "--help")
     assert done.code == 0

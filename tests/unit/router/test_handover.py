@@ -212,6 +212,9 @@ def test_a_full_queue_is_said_and_is_no_error_of_the_decision() -> None:
         assert (task.state, task.queue, task.reason) == ("refused", "cards", "engine-full")
         assert task.detail is not None
         assert "3 tasks wait" in task.detail
+        record = await world.spine.log.get(answer.decision.decision_id)
+        assert record is not None
+        assert record.task_id is None, "there is no such task"
         assert (answer.decision.degraded, answer.decision.route) == ("none", "cards")
 
     play(scenario)
@@ -241,6 +244,43 @@ def test_a_slow_disk_costs_no_more_than_the_budget_and_the_task_is_there_all_the
         await asyncio.sleep(0.1)
 
     play(scenario, delay_s=0.06)
+
+
+def test_what_happens_while_the_disk_is_waited_for_is_not_told() -> None:
+    """It may be lost in a crash, and the answer is of what is on the disk."""
+
+    async def scenario(world: World) -> None:
+        asking = asyncio.ensure_future(world.task("where is it?", 500.0))
+        while not world.desk.state.tasks:
+            await asyncio.sleep(0.001)
+        (task_id,) = world.desk.state.tasks
+        world.desk.submit_now(do.CancelTask(task_id=task_id))
+        told = await asking
+        assert (told.id, told.state) == (task_id, "queued")
+        await world.desk.settled()
+
+    play(scenario, delay_s=0.06)
+
+
+def test_a_text_that_is_not_to_be_kept_is_not_in_the_journal() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        journal = MemoryJournal()
+        desk = Desk(journal, loop.clock, POLICY, compile_condition)
+        await desk.start()
+        handover = Handover(desk, desk.state, keep_text=False)
+        handover.is_open = True
+        spine = build_spine(loop, handover=handover)
+        for text in ("where is it, sesame?", "open, sesame"):
+            assert (await spine.ask(text, session_id="s-1")).decision.task is not None
+        desk._checkpoint()
+        rows = await journal.find("task", next(iter(desk.state.tasks)))
+        assert rows is not None
+        kept = [entry.command for entry in journal.entries()]
+        events = [event.body for event in await journal.events_since((0, 0), 100)]
+        assert not [each for each in (rows, *kept, *events) if b"sesame" in each]
+        await desk.close()
+
+    run(main)
 
 
 def test_a_wait_for_the_disk_is_no_cost_of_its_own() -> None:
@@ -274,6 +314,23 @@ def test_the_idempotency_key_of_a_request_is_its_tasks() -> None:
             assert decision.task is not None
             ids.append(decision.task.id)
         assert ids[0] == ids[1]
+
+    play(scenario)
+
+
+def test_a_message_that_is_sent_again_under_its_key_counts_once() -> None:
+    """As after a restart, which has forgotten the answer of the first time."""
+
+    async def scenario(world: World) -> None:
+        await world.sign_in("robot", "cards", kind="bot")
+        versions = []
+        for key in ("k1", "k2", "k2", "k1"):
+            request = Request(Interaction(text="where is it?", session_id="s-1"), 50.0, key=key, digest=b"d")
+            decision = await world.spine.pipeline.decide(world.spine.point, request, world.spine.open())
+            assert decision.task is not None
+            (task,) = world.desk.state.tasks.values()
+            versions.append(task.version)
+        assert versions[0] < versions[1] == versions[2] == versions[3]
 
     play(scenario)
 

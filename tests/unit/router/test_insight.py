@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from router.assign.command import Accept, CompleteTask, CreateTask, PutResource, SetPresence
 from router.assign.entity import ChannelLimit
@@ -14,6 +15,7 @@ from router.assign.policy import ChannelPolicy, LeasePolicy
 from router.gauges import watch_queues
 from router.insight import Insight
 from router.log import MemoryJournal
+from router.log.journal import PlacedEvent
 from router.telemetry.registry import Metrics
 from tests.contact_center import policy_of
 from tests.desks import opened
@@ -119,6 +121,25 @@ def test_only_the_last_day_is_read() -> None:
             await insight.close()
 
     run(main)
+
+
+def test_a_day_before_that_cannot_be_read_leaves_what_is_told_from_now_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Torn(MemoryJournal):
+        async def events_since(self, cursor: tuple[int, int], most: int) -> list[PlacedEvent]:
+            return [each._replace(body=b"\xc1") for each in await super().events_since(cursor, most)]
+
+    async def main(loop: VirtualLoop) -> None:
+        async with opened(loop, POLICY, Torn()) as desk:
+            insight = Insight(desk)
+            insight.start()
+            await insight.settled()
+            await begin(desk)
+            await serve(desk, "t1")
+            assert care_of(insight, desk).answered == 1
+            await insight.close()
+
+    run(main)
+    assert [record.levelname for record in caplog.records if record.message == "statistics_begin_now"] == ["WARNING"]
 
 
 def test_metrics_of_queues() -> None:

@@ -431,6 +431,23 @@ def test_a_log_that_is_down_is_said_and_nobody_stays_held() -> None:
     play(script)
 
 
+def test_a_question_whose_task_cannot_be_taken_back_now_leaves_none_for_long() -> None:
+    """It would be offered to whoever becomes free, for a chat that there is not."""
+
+    async def script(desk: Desk, adapter: RocketChat, loop: VirtualLoop) -> None:
+        asked = asyncio.create_task(adapter.next_agent(None, ""))
+        await asyncio.sleep(0.1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(desk.journal, "has_room", lambda: False)
+            assert await asked is None
+            await asyncio.sleep(45)
+            assert len(open_tasks(desk)) == 1
+        await asyncio.sleep(31)
+        assert open_tasks(desk) == []
+
+    play(script)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_comes_in_whatever_order_the_books_agree_in_the_end(seed: int) -> None:
     """Questions and events at random: no answer overfills anybody, and closed rooms leave nothing behind."""

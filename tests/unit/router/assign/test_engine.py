@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 from router.assign import command as do
+from router.assign.engine import Engine
 from router.assign.entity import ChannelLimit
-from router.assign.errors import Conflict
+from router.assign.errors import Conflict, Full
+from router.assign.policy import Policy, QueuePolicy
+from router.assign.recovery import NEW
 from router.assign.transition import TaskState
+from router.assign.wait import newcomer_group
 from tests.desk_floor import Floor, policy
+from tests.virtual_desk import never
+
+AT_NS = 1_700_000_000_000_000_000
 
 BUSY = {
     "queues": {
@@ -146,3 +153,41 @@ def test_another_policy_places_everybody_anew() -> None:
     with pytest.raises(Conflict, match=r"queues\.cards"):
         floor.do(do.Configure(policy=policy({"queues": {"more": {}}, "version": "3"})))
     assert floor.replayed().hash() == floor.engine.hash()
+
+
+def test_what_a_newcomer_waits_for_is_known_before_anybody_asks_and_stays() -> None:
+    """With 10,000 resources to make a group keeps the event loop from others for a while."""
+    policy = Policy(queues={"cards": QueuePolicy(), "loans": QueuePolicy()}, max_requirements=1)
+    engine = Engine(never, NEW)
+    engine.step(do.Configure(policy=policy), AT_NS)
+    rows = [(kind, name, body) for kind, name, body, _ in engine.take_changes() if body is not None]
+    for each in (engine, Engine.restore(rows, never)):
+        known = dict(each.state.index.groups)
+        assert {signature.queue for signature in known} == {"cards", "loans"}
+        for number, queue in enumerate(("cards", "loans")):
+            each.step(do.CreateTask(id=f"t{number}", queue=queue, skills={f"s{number}": 1}), AT_NS)
+            assert newcomer_group(each.state, queue) is known[newcomer_group(each.state, queue).signature]
+            each.step(do.CancelTask(task_id=f"t{number}"), AT_NS)
+        assert known.items() <= each.state.index.groups.items()
+        assert len(each.state.index.groups) == len(known) + 1, "the others go"
+
+
+def test_only_requirements_that_somebody_waits_with_count() -> None:
+    engine = Engine(never, Policy(queues={"cards": QueuePolicy()}, max_requirements=2))
+    for number in range(2):
+        engine.step(do.CreateTask(id=f"t{number}", queue="cards", skills={f"s{number}": 1}), AT_NS)
+    with pytest.raises(Full):
+        engine.step(do.CreateTask(id="t2", queue="cards", skills={"s2": 1}), AT_NS)
+    engine.step(do.CancelTask(task_id="t0"), AT_NS)
+    engine.step(do.CreateTask(id="t2", queue="cards", skills={"s2": 1}), AT_NS)
+
+
+def test_a_restart_is_not_taken_for_customers_who_left() -> None:
+    floor = Floor({"queues": {"cards": {}}})
+    floor.task("t", customer_lease_s=30.0)
+    floor.now_ns += 3600 * 10**9
+    floor.do(do.Resume(epoch=1))
+    floor.wait(29)
+    assert floor.get("t").state is TaskState.QUEUED
+    floor.wait(1)
+    assert floor.get("t").outcome == "abandoned"

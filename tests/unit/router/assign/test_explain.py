@@ -186,7 +186,9 @@ def test_why_it_went_where_it_went() -> None:
     assert (explanation.chosen.resource_id, explanation.chosen.rank, explanation.chosen.waited_s) == (
         "ana", "longest_idle", 4.0,
     )  # fmt: skip
-    assert explanation.sentences == ("Task one went to ana after 4 s, who had been idle longest; it is assigned.",)
+    assert explanation.sentences == (
+        "Task one went to ana after 4 s, who had been idle longest (20 s) of 2 who were free; it is assigned.",
+    )
     center.complete("one")
     center.complete("one")
     assert told(center, "one").chosen == explanation.chosen

@@ -321,3 +321,18 @@ def test_a_change_names_the_version_it_is_of() -> None:
     assert floor.get("t").state is TaskState.QUEUED
     floor.agent("ben", skills={"german": 3})
     assert floor.asked("t") == ["ben"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("weight", 0), ("target_s", 0.0), ("target_s", float("nan")), ("ttl_s", float("inf")), ("ttl_s", -1.0),
+        ("customer_lease_s", -1.0), ("customer_lease_s", float("inf")), ("open_ns", 1 << 62),
+    ],
+)  # fmt: skip
+def test_a_value_that_can_not_be_is_refused_with_its_field(field: str, value: float) -> None:
+    floor = Floor(TWO)
+    before = floor.engine.hash()
+    with pytest.raises(BadCommand, match=field):
+        floor.task("t", **{field: value})  # type: ignore[arg-type] # none of them is the queue
+    assert floor.engine.hash() == before

@@ -259,3 +259,36 @@ def test_a_proposal_that_has_become_wrong_does_no_harm() -> None:
     floor.do(do.Propose(number=matching.number, pairs=pairs))
     assert floor.asked("t") == ["ana"], "who is left over is matched at once"
     assert floor.do(do.Propose(number=matching.number, pairs=pairs)).is_repeat
+
+
+def test_a_proposal_of_which_half_has_become_wrong_passes_nobody_over_by_too_much() -> None:
+    for waited_s, whose in ((30, "u"), (61, "t")):
+        floor = floor_of(window_ms=100, max_overtake_s=60)
+        floor.task("t")
+        floor.wait(waited_s)
+        floor.task("u")
+        floor.agent("ana", most=1)
+        floor.agent("ben", most=1)
+        floor.now_ns = floor.engine.due_ns() or 0
+        (matching,) = floor.do(do.Tick()).matchings
+        floor.do(do.SetPresence(resource_id="ben", presence="away"))
+        floor.do(do.Propose(number=matching.number, pairs=(do.Pair("t", "ben"), do.Pair("u", "ana"))))
+        assert floor.asked(whose) == ["ana"], waited_s
+
+
+def test_a_step_is_skipped_as_soon_as_the_last_who_could_meet_it_signs_out() -> None:
+    for leaving in (
+        do.SetPresence(resource_id="expert", presence="offline"),
+        do.Suspect(resource_id="expert", session="expert-1"),
+    ):
+        floor = floor_of(steps=[{"skills": {"cards": 4}, "for_s": 300}, {}])
+        floor.agent("expert", skills={"cards": 5}, most=1)
+        floor.agent("novice")
+        floor.task("held")
+        floor.accept("held")
+        floor.task("t")
+        assert floor.get("t").state is TaskState.QUEUED
+        floor.do(leaving)
+        floor.wait(30)
+        assert (floor.asked("t"), floor.get("t").step) == (["novice"], 1)
+        assert floor.replayed().hash() == floor.engine.hash()

@@ -118,3 +118,45 @@ def test_saying_the_same_again_is_nothing_new() -> None:
     floor = Floor(ONE)
     floor.agent("ana")
     assert floor.do(do.SetPresence(resource_id="ana", presence="available", session="ana-1")).is_repeat
+
+
+def test_what_an_absent_agent_keeps_goes_to_others_in_the_end() -> None:
+    floor = Floor({"queues": {"cards": {}}, "channels": {"email": {"lost": "keep", "keep_s": 600}}})
+    for name in ("ana", "ben"):
+        floor.agent(name, channels=BOTH, capacity=1)
+    floor.task("t", channel="email")
+    floor.accept("t")
+    floor.do(do.SetPresence(resource_id="ana", presence="offline"))
+    floor.wait(300)
+    floor.do(do.SetPresence(resource_id="ana", presence="away", session="ana-2"))
+    floor.wait(3600)
+    assert floor.holder("t") == "ana", "who comes back has it still"
+    floor.do(do.SetPresence(resource_id="ana", presence="offline"))
+    floor.wait(600)
+    assert floor.asked("t") == ["ben"]
+    assert floor.get("t").queued_ns == START_NS
+    assert floor.replayed().hash() == floor.engine.hash()
+
+
+def test_what_an_absent_agent_keeps_is_not_given_up_but_given_to_others() -> None:
+    floor = Floor({"queues": {"cards": {"ttl_s": 3600}}})
+    floor.agent("ana", channels=BOTH)
+    floor.task("t", channel="email")
+    floor.accept("t")
+    floor.do(do.SetPresence(resource_id="ana", presence="offline"))
+    floor.wait(3600)
+    assert floor.get("t").state is TaskState.QUEUED
+    floor.wait(3600)
+    assert floor.get("t").outcome == "ttl"
+
+
+def test_a_wrap_up_that_began_while_its_agent_was_absent_ends_though_he_is_back() -> None:
+    floor = Floor(ONE)
+    floor.agent("ana", channels=BOTH)
+    floor.task("t", channel="email")
+    floor.accept("t")
+    floor.do(do.SetPresence(resource_id="ana", presence="offline"))
+    floor.do(do.CompleteTask(task_id="t"))
+    floor.do(do.SetPresence(resource_id="ana", presence="available"))
+    floor.wait(30)
+    assert floor.get("t").state is TaskState.COMPLETED

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -62,3 +64,20 @@ def test_what_cannot_be_replayed_is_refused(entry: Entry, said: str) -> None:
 def test_a_checkpoint_that_cannot_be_read_is_refused(rows: list[tuple[str, str, bytes]]) -> None:
     with pytest.raises(LogRefused, match="checkpoint"):
         asyncio.run(recover(recovered([], rows), never))
+
+
+def test_a_large_recovery_leaves_the_event_loop_to_others() -> None:
+    entries = entries_of(Configure(policy=POLICY), *(create(f"t{number}") for number in range(3_000)))
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            recovering = asyncio.ensure_future(recover(recovered(entries), never, executor))
+            turns = 0
+            while not recovering.done():
+                await asyncio.sleep(0)
+                turns += 1
+            assert turns > 3
+            assert len((await recovering).state.tasks) == 3_000
+        assert gc.isenabled()
+
+    asyncio.run(main())

@@ -142,6 +142,25 @@ def test_when_another_process_took_over_decisions_are_written_on(
     assert caplog.messages.count("log_fenced") == 1
 
 
+def test_a_server_that_has_nothing_to_write_learns_of_it_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.log.writer._TIDY_EVERY_NS", 1_000_000)
+
+    async def scenario(log: GroupLog, journal: GroupJournal, store: ScriptedStore) -> None:
+        store.tidy_error = LogFenced("another process has taken the commands over")
+        log.append(record(1))
+        await log.commit()
+        for _ in range(4):
+            assert await asyncio.to_thread(store.tidied.acquire, timeout=4)
+        assert journal.stats().state == "fenced"
+        assert not journal.append(entry(1))
+        assert log.stats().state == "ok"
+
+    drive(tmp_path, scenario)
+    assert caplog.messages.count("log_fenced") == 1
+
+
 def test_closing_over_a_failing_store_tells_who_waits(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

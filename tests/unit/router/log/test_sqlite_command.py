@@ -101,6 +101,9 @@ def test_a_stale_writers_group_is_refused_whole(path: Path) -> None:
     with pytest.raises(LogFenced, match="taken the commands over"):
         stale.write([record(1)], [entry(2), Checkpoint(2, (OPEN,))])
     assert [count(path, table) for table in ("commands", "state", "decisions")] == [1, 0, 0]
+    with pytest.raises(LogFenced, match="taken the commands over"):
+        stale.tidy()
+    fresh.tidy()
     stale.write([record(1)])
     fresh.write([], [entry(2, epoch=2)])
     assert [each.epoch for each in fresh.commands.entries()] == [1, 2]

@@ -6,7 +6,7 @@ import pytest
 
 from router.simulate.day import S
 from router.simulate.measure import measure
-from router.simulate.play import Played
+from router.simulate.played import Played
 from tests.simulated_days import START_NS, agent, always, customer, day, policy, run
 
 

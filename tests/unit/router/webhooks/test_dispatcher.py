@@ -218,6 +218,34 @@ def test_a_log_that_is_down_is_waited_for() -> None:
     virtual.run(main)
 
 
+def test_a_log_that_is_down_is_not_asked_without_a_pause() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        side = Side(loop)
+        side.other.answer = lambda _: Outcome(500)
+        side.log.put(event(1))
+        dispatcher = side.open()
+        looks, due = 0, dispatcher.schedule.due
+
+        def count(now_ns: int) -> list[Delivery]:
+            nonlocal looks
+            looks += 1
+            if looks == 1_000:
+                raise OverflowError
+            return due(now_ns)
+
+        dispatcher.schedule.due = count  # type: ignore[method-assign]
+        await asyncio.sleep(4.6)
+        side.log.is_down = True
+        dispatcher.wake()  # it will be asked again at 5.6 s, and what the retry of 5 s changes is to be saved before
+        await asyncio.sleep(3)
+        assert len(side.other.ids) == 2
+        assert looks < 20
+        side.log.is_down = False
+        await dispatcher.close()
+
+    virtual.run(main)
+
+
 def test_what_the_log_has_forgotten_is_counted() -> None:
     async def main(loop: VirtualLoop) -> None:
         side = Side(loop)
