@@ -9,7 +9,7 @@ EXAMPLE := examples/bank
 SEEDS ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help run encoder test simulate check-history nightly bench lint format clean
+.PHONY: help run encoder test slow simulate check-history nightly bench lint format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,11 @@ encoder: $(VENV)/.run ## install the encoder that `takt train` needs for the run
 	$(INSTALL_ENCODER)
 
 test: $(VENV)/.test ## the test suite, in under 5 minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not slow'
+
+slow: $(VENV)/.test ## what `make test` leaves out or does in small: load tests in real time, 10,000 raced accepts, 20 kills
+	$(BIN)/python -m pytest -m slow --ignore tests/simulation
+	TAKT_KILLS=20 TAKT_RACES=10000 $(BIN)/python -m pytest tests/integration/test_assign_kills.py tests/integration/test_assign_races.py
 
 simulate: $(VENV)/.test ## the simulations under virtual time, with SEEDS seeds each (500)
 	TAKT_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/simulation

@@ -122,7 +122,7 @@ WORDS = {
 def describe(told: Explanation) -> tuple[str, ...]:
     """In plain words, the most important first."""
     sentences = [_headline(told)]
-    if told.blocking in WORDS:
+    if told.blocking in WORDS and told.state != "offered":  # whoever is asked now is free for nothing else
         sentences.append(_why(told))
     sentences += [change.sentence for change in told.unblock if change.is_recommended]
     if told.position is not None:
@@ -182,8 +182,8 @@ def _why(told: Explanation) -> str:
     before = 0
     for number, each in enumerate(told.filters):
         if each.name == told.blocking:
-            of = f"of {before} left by then" if number else "of all"
-            return f"Nobody {of} {WORDS[each.name]}."
+            of = f"Of those who meet all before that ({before}) nobody" if number else "Nobody at all"
+            return f"{of} {WORDS[each.name]}."
         before = each.kept
     return ""
 

@@ -281,6 +281,10 @@ class Index:
         """The groups that it could help in which somebody waits, and nobody who could is signed in."""
         return (group for group in self._members[resource.id] if group.size and not group.present)
 
+    def forsaken(self) -> list[Group]:
+        """All groups in which somebody waits, and nobody who could is signed in."""
+        return [group for group in self.groups.values() if group.size and not group.present]
+
     def sign(self, resource: Resource, presence: Presence) -> None:
         """Change the presence: counts who is signed in."""
         groups = self._members[resource.id]

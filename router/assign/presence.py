@@ -11,11 +11,13 @@ from router.assign.errors import BadCommand, Conflict, Full, Same, StaleFence
 from router.assign.hold import let_go
 from router.assign.match import seek_tasks
 from router.assign.offering import rescind_all
+from router.assign.requirement import signature_of, steps_of
 from router.assign.transition import PRESENCE, Presence, PresenceMove, TaskState, follow
 
 if TYPE_CHECKING:
     from router.assign.command import PutResource, Restore, SetPresence, Suspect
     from router.assign.entity import Task
+    from router.assign.index import Group
     from router.assign.state import State
 
 CHOSEN = {
@@ -131,6 +133,7 @@ def _become(state: State, resource: Resource, target: Presence, *, is_new_sessio
         _skip_steps(state, resource)
     elif was is Presence.OFFLINE:
         _keep_work(state, resource)
+        _skip_to(state, resource)
     seek_tasks(state, resource)
 
 
@@ -176,11 +179,25 @@ def lose(state: State, resource: Resource) -> None:
 def _skip_steps(state: State, resource: Resource) -> None:
     """It was the last who could meet what a step asks for: those who wait look for the next step at once."""
     for group in state.index.deserted(resource):
-        for task_id in islice(group.waiting(), _SKIPPED):
-            task = state.tasks[task_id]
-            if task.step_ns:
-                task.step_ns = state.now_ns
-                state.touch("task", task.id)
+        _skip_step(state, group)
+
+
+def _skip_to(state: State, resource: Resource) -> None:
+    """Where nobody who is signed in meets the present step, and this one a later one, that need not be waited for."""
+    for group in state.index.forsaken():
+        task = state.tasks[next(group.waiting())]
+        queue = state.queue_policy(task.queue)
+        later = (signature_of(queue, task, step) for step in steps_of(queue)[task.step + 1 :])
+        if any(resource.id in state.index.group(each).members for each in later):
+            _skip_step(state, group)
+
+
+def _skip_step(state: State, group: Group) -> None:
+    for task_id in islice(group.waiting(), _SKIPPED):
+        task = state.tasks[task_id]
+        if task.step_ns:
+            task.step_ns = state.now_ns
+            state.touch("task", task.id)
 
 
 def _leave_work(state: State, resource: Resource, reason: str) -> None:

@@ -105,17 +105,17 @@ def load(state: State, found: dict[str, dict[str, Any]]) -> None:
     state.queues.update(found["queue"])
     for key, kept in sorted(found["key"].items(), key=lambda item: item[1].position):
         state.keys[key] = kept
-    for task in sorted(found["task"].values(), key=lambda each: each.number):
+    tasks = sorted(found["task"].values(), key=lambda each: each.number)
+    for task in tasks:
         state.insert_task(task)
-    state.ended.extend(
-        task.id for task in sorted(found["task"].values(), key=lambda t: t.ended_number) if task.state in TERMINAL
-    )
+    ended = (task for task in tasks if task.state in TERMINAL)
+    state.ended.extend(task.id for task in sorted(ended, key=lambda each: each.ended_number))
     for queue in state.queues.values():
         queue.waiting = 0
         state.touch("queue", queue.name)
     for resource in found["resource"].values():
         state.insert_resource(resource)
-    for task in found["task"].values():
+    for task in tasks:
         if task.state in WAITING:
             state.index.line_up(task)
         if task.state is TaskState.QUEUED:

@@ -90,7 +90,9 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     },
     "/v1/policies/assignment/versions": {
         "get": Operation("Versions of the policy, the newest first", policy_versions.PolicyPage),
-        "post": Operation("Keep one, to activate it", policy_versions.PolicyVersion, policies.Proposal, created=True),
+        "post": Operation(
+            "Keep one, to activate it", policy_versions.PolicyVersion, policies.Proposal, ("409", "503"), created=True
+        ),
     },
     "/v1/policies/assignment/versions/{id}": {"get": Operation("What it says", policy_versions.PolicyVersion)},
     "/v1/policies/assignment/versions/{id}/activate": {

@@ -83,9 +83,9 @@ class Policies:
             policy = proposed(asked.body)
         except PolicyError as error:
             return await show(app, request, DryRun(version="", is_valid=False, problems=[str(error)], changes=None))
-        problems = await _problems_of(app, policy)
+        problems = await find_problems(app, policy)
         changes = None if problems else await find_changes(desk.state, policy)
-        problems = problems or _missing(app, desk.state, policy)
+        problems = problems or find_missing(app, policy)
         run = DryRun(version=policy.version, is_valid=not problems, problems=problems, changes=changes)
         return await show(app, request, run)
 
@@ -96,11 +96,6 @@ def proposed(body: Proposal) -> Policy:
 
 
 async def find_problems(app: App, policy: Policy) -> list[str]:
-    """Why it could not take effect now."""
-    return await _problems_of(app, policy) or _missing(app, desk_of(app).state, policy)
-
-
-async def _problems_of(app: App, policy: Policy) -> list[str]:
     """What is wrong with it in itself. In a thread: it looks at files."""
     return await asyncio.to_thread(lambda: problems_of(policy, (app.config.queues_path or app.config.folder).parent))
 
@@ -117,8 +112,9 @@ def _raw(body: Proposal) -> dict[str, Any]:
         raise Malformed(f"toml: {error}") from None
 
 
-def _missing(app: App, state: State, policy: Policy) -> list[str]:
-    """Queues that can't be left out."""
+def find_missing(app: App, policy: Policy) -> list[str]:
+    """Queues that it leaves out, and that are in use now."""
+    state = desk_of(app).state
     used = {name for resource in state.resources.values() for name in resource.queues}
     used |= {task.queue for task in state.tasks.values() if task.state not in TERMINAL}
     in_use = [f"queues.{name}: tasks or resources are in it" for name in sorted(used - set(policy.queues))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
@@ -14,7 +14,7 @@ from router.errors import RequestRefused
 from router.http import codec
 from router.http.errors import Malformed, NoAssignment
 from router.http.path import version_of
-from router.http.policies import PROPOSAL, find_problems, proposed
+from router.http.policies import PROPOSAL, find_missing, find_problems, proposed
 from router.http.render import time
 from router.http.submission import CONTENT_TYPE, Nothing, desk_of, read, respond, show, submit
 from router.policy.errors import PolicyError
@@ -67,16 +67,12 @@ class PolicyVersions:
     async def get_all(self, app: App, request: web.BaseRequest) -> web.Response:
         book = _book(app)
         self._access.of(request).require_supervisor()
-        previous = book.previous
-        return await show(
-            app,
-            request,
-            PolicyPage(
-                active=book.active,
-                previous=None if previous is None else previous.version,
-                versions=[VersionBrief(**_facts(book, each)) for each in book.versions()],
-            ),
+        page = PolicyPage(
+            active=book.active,
+            previous=None if book.previous is None else book.previous.version,
+            versions=[_brief(book, each) for each in book.versions()],
         )
+        return await show(app, request, page)
 
     async def get(self, app: App, request: web.BaseRequest) -> web.Response:
         book = _book(app)
@@ -95,6 +91,7 @@ class PolicyVersions:
             raise Malformed(str(error)) from None
         if problems := await find_problems(app, policy):
             raise Malformed("; ".join(problems[:_MOST_TOLD]))
+        _check_missing(app, policy)
         kept, is_new = book.keep(policy, who.role)
         await book.save()
         return web.Response(
@@ -128,6 +125,7 @@ async def _activate(app: App, asked: Asked, kept: Kept) -> web.Response:
     book = _book(app)
     if problems := await find_problems(app, kept.policy):
         raise Conflict("; ".join(problems[:_MOST_TOLD]))
+    _check_missing(app, kept.policy)
 
     def note(stepped: Stepped) -> PolicyVersion:
         if not stepped.is_repeat:
@@ -137,6 +135,11 @@ async def _activate(app: App, asked: Asked, kept: Kept) -> web.Response:
     done = await submit(app, Configure(policy=kept.policy, **asked.identity), note, asked.answer_type)
     await book.save()
     return respond(asked, done)
+
+
+def _check_missing(app: App, policy: Policy) -> None:
+    if missing := find_missing(app, policy):
+        raise Conflict("; ".join(missing[:_MOST_TOLD]))
 
 
 def _book(app: App) -> PolicyBook:
@@ -156,14 +159,15 @@ def _find(book: PolicyBook, version: str) -> Kept:
 
 
 def _view(book: PolicyBook, kept: Kept) -> PolicyVersion:
-    return PolicyVersion(**_facts(book, kept), policy=msgspec.structs.replace(kept.policy, version=""))
+    policy = msgspec.structs.replace(kept.policy, version="")
+    return PolicyVersion(**msgspec.structs.asdict(_brief(book, kept)), policy=policy)
 
 
-def _facts(book: PolicyBook, kept: Kept) -> dict[str, Any]:
-    return {
-        "version": kept.version,
-        "is_active": kept.version == book.active,
-        "by": kept.by,
-        "at": time(kept.at_ns),
-        "activated_at": time(kept.activated_ns),
-    }
+def _brief(book: PolicyBook, kept: Kept) -> VersionBrief:
+    return VersionBrief(
+        version=kept.version,
+        is_active=kept.version == book.active,
+        by=kept.by,
+        at=time(kept.at_ns),
+        activated_at=time(kept.activated_ns),
+    )

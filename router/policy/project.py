@@ -5,7 +5,8 @@ from __future__ import annotations
 import tomllib
 from enum import Enum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -166,20 +167,24 @@ def fit(raw: dict[str, Any], into: type[T], where: str) -> T:
         return msgspec.convert(raw, into)
     except msgspec.ValidationError as error:
         message, _, at = str(error).partition(" - at ")
-        key = at.rpartition("$")[2].strip("`").removeprefix(".") or "top level"
+        key = at.rpartition("$")[2].strip("`").removeprefix(".")
         hint = _allowed(into, key) if "unknown field" in message or "enum value" in message else ""
-        raise PolicyError(f"{where}: {key}: {message[:1].lower()}{message[1:]}{hint}") from None
+        is_table = ": " in where  # it names the table already
+        place = where if is_table and not key else f"{where}: {key or 'top level'}"
+        raise PolicyError(f"{place}: {message[:1].lower()}{message[1:]}{hint}") from None
 
 
 def _allowed(into: type[Any], key: str) -> str:
     """The keys of the table, or the words of the value, that `key` names, as far as it can be followed."""
     kind: Any = into
-    for part in key.split(".") if key != "top level" else ():
+    for part in key.split(".") if key else ():
         if not _is_struct(kind):
             return ""
         name, _, index = part.partition("[")
         kind = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}.get(name)
         if index or get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        if get_origin(kind) in {Union, UnionType}:  # or nothing
             kind = get_args(kind)[0]
     if _is_struct(kind):
         return f"; allowed: {', '.join(field.encode_name for field in msgspec.structs.fields(kind))}"

@@ -142,10 +142,11 @@ def test_one_that_could_not_take_effect_is_not_kept(desk: Desk) -> None:
         for toml, named in (
             ("[queues.desk]\nmost = 0\n", "most"),
             (f"{BASE}escalate_to = 'nowhere'\n", "escalate_to"),
-            ("[queues.desk]\n[queues.humans]\n", "cards"),  # a route leads there
         ):
             detail = floor.ask("POST", f"{PATH}/versions", {"toml": toml}).problem(400, "malformed")
             assert named in detail
+        left_out = floor.ask("POST", f"{PATH}/versions", {"toml": "[queues.desk]\n[queues.humans]\n"})
+        assert "cards" in left_out.problem(409, "conflict")  # a route leads there
         assert len(floor.do("GET", f"{PATH}/versions")["versions"]) == 1
 
 

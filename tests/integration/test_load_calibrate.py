@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from loadtest.view import View
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def load(path: Path, url: str, seconds: float, *, engine: str, arrivals: str = "poisson", **fields: Any) -> View:

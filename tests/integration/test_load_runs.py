@@ -24,7 +24,7 @@ from loadtest.run import Run, open_run
 from loadtest.scenario.spec import PhaseSpec, QualitySpec, Scenario, TargetSpec, ValiditySpec
 from loadtest.view import view
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 S = 1_000_000_000
 # These machines stall by themselves; what is asked here is not whether the generator kept to its schedule.
 TOLERANT = ValiditySpec(lag_p99=Ns(2 * S), send_rate=0.0, max_generator_cpu=1.0)

@@ -12,7 +12,7 @@ import pytest
 from loadtest.echo.process import start_echo
 from loadtest.echo.settings import EchoSettings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SCENARIO = """
 schema = "loadtest/1"

@@ -177,7 +177,8 @@ class Checked:
                 self._ages.pop(name, None)
                 continue
             before = self._ages.get(name, 0)
-            if before and task.queued_ns != before and not may:
+            has_begun = 0 < before <= self.engine.state.now_ns  # a callback's begins later, or by a supervisor's word
+            if has_begun and task.queued_ns != before and not may:
                 yield Violation("I7", name, f"its age began at {before}, now at {task.queued_ns}")
             self._ages[name] = task.queued_ns
 

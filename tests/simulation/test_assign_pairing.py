@@ -7,6 +7,7 @@ scores, and is a loop of its own (assign_reference.py) under the same age guard.
 from __future__ import annotations
 
 import itertools
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,9 +24,12 @@ from tests.simulation.test_assign_queueing import S, poisson
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 CORNERS = tuple(itertools.product((-1, 1), repeat=3))
 """What a customer, or an agent, is like."""
-AGENTS, COUNT, LOAD = 24, 4_000, 0.9
+AGENTS, LOAD = 24, 0.9
+COUNT = 4_000 if "TAKT_SEEDS" in os.environ else 2_500
 GUARD_S = 10
 STAFF = [
     Server(f"s{number:02d}", ("line",), attributes={f"y{i}": v for i, v in enumerate(CORNERS[number % 8])})

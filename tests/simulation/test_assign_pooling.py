@@ -16,6 +16,8 @@ from tests.simulation.test_assign_queueing import S, poisson
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.slow
+
 TYPES, AGENTS = 5, 20
 SKILLED, ARRIVALS = (8_000 if "TAKT_SEEDS" in os.environ else 4_000), 12_000
 

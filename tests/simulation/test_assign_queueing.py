@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from router.assign.command import Command
     from router.assign.engine import Engine
 
+pytestmark = pytest.mark.slow
+
 ARRIVALS = int(os.environ.get("TAKT_ARRIVALS", "10000"))
 IS_NIGHT = ARRIVALS >= 1_000_000
 RUNS, SIZE = (32, ARRIVALS // 10) if IS_NIGHT else (16, 30_000)

@@ -17,6 +17,8 @@ from tests.contact_center import Center, policy_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 AHT_S = 180.0
 CUSTOMERS = 6_000
 

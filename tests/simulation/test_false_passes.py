@@ -18,6 +18,8 @@ from loadtest.statistics.binomial import at_least
 from loadtest.statistics.early_stopping import decide
 from loadtest.statistics.effective import effective
 
+pytestmark = pytest.mark.slow
+
 TRIALS = min(10_000, 20 * int(os.environ.get("TAKT_SEEDS", "50")))
 AT_ONCE = 500
 CONFIDENCE = 0.99

@@ -16,6 +16,8 @@ from scipy import stats
 from loadtest.compare import Comparison, compare
 from tests.lindley import arrivals_s, sojourns_s, view_of
 
+pytestmark = pytest.mark.slow
+
 TRIALS = max(5, min(200, int(os.environ.get("TAKT_SEEDS", "50")) // 10))
 PAIRS, SECONDS, RATE = 5, 60.0, 700.0
 # Of comparisons of a thing with itself: 5 % nominal, and what chance adds in so many; 8 % of 200 (binomial, 97.5 %).

@@ -21,6 +21,8 @@ from budgets.shedding import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
+
 S = 1_000 * MS
 START_NS = 1_000 * S
 TICK_NS, WINDOW_NS = 20 * MS, 100 * MS

@@ -24,6 +24,8 @@ from tests.virtual import S
 if TYPE_CHECKING:
     from budgets.job import Batch
 
+pytestmark = pytest.mark.slow
+
 MACHINE = Machine()
 BUDGET_MS = 12.5  # five times the large rung's time alone
 QUALITY = {"large": 0.93, "small": 0.86}  # shares of right routes; the floor's is the other one

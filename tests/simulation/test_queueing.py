@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+pytestmark = pytest.mark.slow
+
 ARRIVALS_PER_S, SERVED_PER_S = 400, 500
 SEEDS = range(max(3, min(25, int(os.environ.get("TAKT_SEEDS", "60")) // 20)))
 MEASURED, IN_THEORY = 20_000, 10_000_000

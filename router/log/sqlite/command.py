@@ -47,7 +47,7 @@ class SqliteCommands:
 
     def write(self, connection: Connection, steps: Sequence[Step]) -> None:
         """Write commands and checkpoints as a part of a transaction. Raises: LogFenced: another writer took over."""
-        self.check_writer(connection)
+        self._check_epoch(connection)
         commands: list[Value] = []
         events: list[Value] = []
         for step in steps:
@@ -61,9 +61,13 @@ class SqliteCommands:
         insert(connection, "events", "place, subject, seq, body", events)
 
     def check_writer(self, connection: Connection) -> None:
-        """Raises: LogFenced: another writer took over. Nothing happens where there was no `take_over` here."""
+        """Raises: LogFenced: another writer took over from this one, if it ever was one."""
+        if self._epoch:
+            self._check_epoch(connection)
+
+    def _check_epoch(self, connection: Connection) -> None:
         (epoch,) = connection.execute("SELECT epoch FROM journal").fetchone()
-        if self._epoch and epoch != self._epoch:
+        if epoch != self._epoch:
             message = f"{self._file.path}: another process has taken the commands over"
             raise LogFenced(message)
 

@@ -55,7 +55,7 @@ def test_the_first_filter_that_leaves_nobody_blocks() -> None:
     ]
     assert explanation.unblock[1].level == 2
     assert explanation.sentences[0] == "Task one has waited 0 s in care: nobody can take it now."
-    assert explanation.sentences[1] == "Nobody of 1 left by then is available."
+    assert explanation.sentences[1] == "Of those who meet all before that (1) nobody is available."
     assert explanation.sentences[2] == "One who is away becomes available: 1 candidate."
 
 
@@ -65,7 +65,7 @@ def test_nobody_there_at_all() -> None:
     explanation = told(center, "one")
     assert explanation.blocking == "logged_in"
     assert (recommended(explanation).kind, recommended(explanation).candidates) == ("add_resource", 0)
-    assert "Nobody of all is signed in." in explanation.sentences
+    assert "Nobody at all is signed in." in explanation.sentences
     assert explanation.ewt_s is None
 
 

@@ -160,3 +160,20 @@ def test_a_wrap_up_that_began_while_its_agent_was_absent_ends_though_he_is_back(
     floor.do(do.SetPresence(resource_id="ana", presence="available"))
     floor.wait(30)
     assert floor.get("t").state is TaskState.COMPLETED
+
+
+def test_whoever_signs_in_for_a_later_step_ends_one_that_nobody_can_meet() -> None:
+    steps = [{"for_s": 60, "preferred": True}, {"for_s": 60, "kinds": ["agent"]}, {"queues": ["loans"]}]
+    floor = Floor({"queues": {"cards": {"steps": steps}, "loans": {}}})
+    floor.task("t", preferred=("ghost",))
+    floor.wait(5)
+    floor.agent("bot", kind="bot", most=1, presence="away")
+    floor.wait(0)
+    assert floor.get("t").step == 2, "it could have it, in the last step"
+    floor.task("u", preferred=("ghost",), channel="voice")
+    assert floor.get("u").step == 0
+    floor.agent("ana", "loans", channels={"voice": ChannelLimit(most=1)})
+    floor.wait(0)
+    assert floor.asked("u") == ["ana"]
+    assert floor.get("t").step == 2
+    assert floor.replayed().hash() == floor.engine.hash()

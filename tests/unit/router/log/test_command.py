@@ -11,7 +11,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from budgets.clock import SystemClock
-from router.log import Checkpoint, GroupJournal, GroupLog, LogSettings, LogUnavailable, Row, SqliteStore
+from router.log import Checkpoint, GroupJournal, GroupLog, LogFenced, LogSettings, LogUnavailable, Row, SqliteStore
 from tests.journals import entry, told
 from tests.log_records import record
 from tests.log_stores import WITHIN_S, ScriptedStore, attempted

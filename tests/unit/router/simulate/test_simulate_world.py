@@ -53,7 +53,7 @@ def written(folder: Path, text: str = WORLD) -> World:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("per_hour = 30", "per_hours = 30", "streams.calls: top level: object contains unknown field `per_hours`"),
+        ("per_hour = 30", "per_hours = 30", "streams.calls: object contains unknown field `per_hours`"),
         ("per_slot = [4, 0, 8, 2]", "per_slot = [4, 0]", "streams.chats.per_slot: has 2 numbers; 08:00 to 09:00 has 4"),
         ("per_hour = 30\n", "", "streams.calls: needs either per_hour or per_slot"),
         ("per_hour = 30", "per_hour = 30\nper_slot = [1, 1, 1, 1]", "streams.calls: needs either per_hour or per_slot"),
