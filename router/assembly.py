@@ -32,15 +32,15 @@ from router.activator import Activator
 from router.adapters.hub import AdapterHub
 from router.adapters.settings import find_problems
 from router.assign.command import Tick
-from router.assign.desk import Desk
 from router.assign.engine import Engine
 from router.assign.errors import Refused
 from router.descent import Descent, Key
+from router.desk.desk import Desk
 from router.domain.identity import IdSource
 from router.faults import Faults
 from router.gauges import watch, watch_desk, watch_queues, watch_rungs
 from router.handover import Handover
-from router.insight import Insight
+from router.insight.insight import Insight
 from router.log import GroupJournal, GroupLog, MemoryJournal, MemoryLog, SqliteStore, StoreFault
 from router.pipeline import Pipeline
 from router.policy.errors import PolicyError

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from budgets.batch_cost import P50, P99, QUANTILES
 from budgets.predictor import InlineCost
 from budgets.shedding import Verdict
-from router.assign.figures import L, Q
 from router.domain.interaction import Criticality
+from router.insight.figures import L, Q
 from router.policy.expression import Expression
 from router.telemetry import logs
 from router.telemetry.assignment import MOST_QUEUES, OFFER_OUTCOMES, TASK_OUTCOMES
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from budgets.clock import Clock
     from budgets.overload import Overload
     from router.assembly import App
-    from router.assign.desk import Desk
-    from router.insight import Insight
+    from router.desk.desk import Desk
+    from router.insight.insight import Insight
     from router.policy.point import ModelRung
     from router.telemetry.assignment import AssignmentMetrics
     from router.telemetry.registry import Metrics

@@ -28,7 +28,7 @@ _NO_HINTS = TaskHints()
 
 
 class Desk(Protocol):
-    """What this module needs of router/assign/desk.py."""
+    """What this module needs of router/desk/desk.py."""
 
     @property
     def state(self) -> State: ...

@@ -9,8 +9,8 @@ import msgspec
 
 from models.errors import ModelError
 from router.assign.check import find_problems
-from router.assign.outcome import OutcomeModel
 from router.assign.policy import STEP_FACTS, TRIGGER_FACTS, Name, Policy
+from router.desk.outcome import OutcomeModel
 from router.policy.errors import ExpressionError, PolicyError
 from router.policy.expression import Expression
 from router.policy.project import fit, parse_toml

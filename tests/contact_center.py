@@ -18,7 +18,7 @@ from router.assign.command import (
 from router.assign.engine import Engine
 from router.assign.entity import ChannelLimit
 from router.assign.policy import ChannelPolicy, Policy, QueuePolicy
-from router.assign.statistics import Statistics
+from router.insight.statistics import Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from router.assign.desk import Desk
+from router.desk.desk import Desk
 from router.log import MemoryJournal
 from router.queues import compile_condition
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from router.assign.command import CreateTask, PutResource, SetPresence
-from router.assign.desk import Desk
 from router.assign.engine import Engine
 from router.assign.entity import ChannelLimit
 from router.assign.policy import Policy, QueuePolicy
-from router.assign.record import decode_command
-from router.assign.recovery import NEW
+from router.desk.desk import Desk
+from router.desk.record import decode_command
+from router.desk.recovery import NEW
 from router.log.errors import LogUnavailable
 from router.log.journal import Checkpoint, Entry, JournalStats
 from router.log.memory import JournalMemory, MemoryJournal

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Desk(Protocol):
-    """The part of `router.assign.desk.Desk` that is used here."""
+    """The part of `router.desk.desk.Desk` that is used here."""
 
     @property
     def state(self) -> State: ...

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from router.assign.entity import UNBOUNDED
+
 if TYPE_CHECKING:
-    from router.assign.entity import Resource
+    from collections.abc import Mapping
+
+    from router.assign.entity import ChannelLimit, Resource
 
 
 @dataclass(slots=True)
@@ -27,6 +31,14 @@ def weight_for(resource: Resource, channel: str, weight: int) -> int:
     """What a task weighs with this resource: its own word for the channel goes first."""
     limit = resource.channels.get(channel)
     return weight if limit is None or limit.weight is None else limit.weight
+
+
+def usual_capacity(channels: Mapping[str, ChannelLimit], weights: Mapping[str, int]) -> int:
+    """For who states none: the most tasks of one channel, or one task where no `most` is stated."""
+    return max(
+        (1 if limit.most >= UNBOUNDED else limit.most) * (limit.weight or weights[channel])
+        for channel, limit in channels.items()
+    )  # fmt: skip
 
 
 def fits(

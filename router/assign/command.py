@@ -171,7 +171,8 @@ class PutResource(Command, frozen=True, kw_only=True, tag="put_resource"):
     name: str = ""
     queues: tuple[str, ...]
     channels: dict[str, ChannelLimit]
-    capacity: int = 1
+    capacity: int | None = None
+    """None: what its channels allow, each by itself (router/assign/capacity.py)."""
     reserve: int = 0
     skills: dict[str, int] = {}
     attributes: dict[str, Any] = {}
@@ -189,7 +190,7 @@ class SetPresence(Command, frozen=True, kw_only=True, tag="presence"):
 
 
 class Suspect(Command, frozen=True, kw_only=True, tag="suspect"):
-    """Its heartbeat is overdue (router/assign/lease.py tells)."""
+    """Its heartbeat is overdue (router/desk/lease.py tells)."""
 
     resource_id: str
     session: str = ""

@@ -137,10 +137,13 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     ended_number: int = 0
 
 
+UNBOUNDED = 1_000_000
+
+
 class ChannelLimit(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """What one resource takes of one channel."""
 
-    most: int = 1_000_000
+    most: int = UNBOUNDED
     """Tasks at once."""
     weight: int | None = None
     """Of its capacity, for each task; None: what the channel says."""

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from router.assign import life, line
+from router.assign.capacity import usual_capacity
 from router.assign.entity import Resource
 from router.assign.errors import BadCommand, Conflict, Full, Same, StaleFence
 from router.assign.hold import let_go
@@ -35,7 +36,11 @@ KINDS = ("agent", "bot", "recommender", "workflow")
 
 def put(state: State, command: PutResource) -> str:
     """A resource as it shall be from now on. What it holds stays with it, even above a smaller capacity."""
+    weights = {channel: state.channel(channel).weight for channel in command.channels}
     _check(state, command)
+    capacity = usual_capacity(command.channels, weights) if command.capacity is None else command.capacity
+    if capacity < 1 or not 0 <= command.reserve < capacity:
+        raise BadCommand("capacity: at least 1, and more than `reserve`, which is at least 0")
     before = state.resources.get(command.id)
     if before is None:
         if len(state.resources) >= state.policy.max_resources:
@@ -54,7 +59,6 @@ def put(state: State, command: PutResource) -> str:
         "name",
         "queues",
         "channels",
-        "capacity",
         "reserve",
         "skills",
         "attributes",
@@ -62,6 +66,7 @@ def put(state: State, command: PutResource) -> str:
         "success",
     ):
         setattr(resource, name, getattr(command, name))
+    resource.capacity = capacity
     state.insert_resource(resource)
     state.tell("resource.updated", resource, **line.load_of(resource))
     seek_tasks(state, resource)
@@ -75,8 +80,6 @@ def _check(state: State, command: PutResource) -> None:
         raise BadCommand('channels: at least one, as in {"chat": {"most": 3}}')
     for queue in command.queues:
         state.queue_policy(queue)
-    if command.capacity < 1 or not 0 <= command.reserve < command.capacity:
-        raise BadCommand("capacity: at least 1, and more than `reserve`, which is at least 0")
     if not 0 <= command.success <= 1 or command.cost < 0:
         raise BadCommand("success: 0 to 1; cost: at least 0")
     for channel, limit in command.channels.items():

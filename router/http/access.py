@@ -39,7 +39,9 @@ class Who(NamedTuple):
     def require_supervisor(self) -> None:
         """Raises: Forbidden."""
         if self.role != "supervisor":
-            raise Forbidden("only with the token of server.admin_token")
+            raise Forbidden(
+                "for supervisors: the token of server.admin_token or, while none is set, none from this machine"
+            )
 
     def require_self(self, resource_id: str) -> None:
         """A supervisor, or this very agent. Raises: Forbidden."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from router.assign.record import shelf_of
 from router.assign.transition import TaskState
+from router.desk.record import shelf_of
 from router.http.access import Who
 from router.http.agent_request import answer
 from router.http.errors import Malformed
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from router.assembly import App
-    from router.assign.desk import Desk
     from router.assign.entity import Task
     from router.assign.event import Event
+    from router.desk.desk import Desk
     from router.http.access import Access
     from router.http.socket import Sockets
     from router.http.view import TaskView

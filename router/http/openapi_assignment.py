@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from router.adapters.chatwoot import WebhookEvent
 from router.adapters.desk import Report
 from router.adapters.rocketchat import OmnichannelEvent
-from router.assign.explanation import Explanation
 from router.http import adapters, moves, policies, policy_versions, queues, resources, stats, submission, view, webhooks
+from router.insight.explanation import Explanation
 
 REF = "#/components/schemas/"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from router.assign.figures import L
 from router.assign.transition import WAITING, OfferState, TaskState
 from router.assign.wait import expected_wait_s, newcomer_group, queue_wait_s
 from router.http.view import (
@@ -21,6 +20,7 @@ from router.http.view import (
     TaskView,
     Work,
 )
+from router.insight.figures import L
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from router.assign.entity import Offer, Resource, Task
     from router.assign.event import Event
     from router.assign.state import State
-    from router.assign.statistics import Statistics
+    from router.insight.statistics import Statistics
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS = 1e9

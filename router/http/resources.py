@@ -50,7 +50,7 @@ class Put(Body, frozen=True, kw_only=True):
     channels: Annotated[dict[GivenName, Limit], Meta(min_length=1, max_length=32)]
     kind: Literal["agent", "bot", "recommender", "workflow"] = "agent"
     name: Annotated[str, Meta(max_length=128)] = ""
-    capacity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    capacity: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     reserve: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     skills: Annotated[dict[GivenName, Level], Meta(max_length=256)] = field(default_factory=dict)
     attributes: dict[Annotated[str, Meta(max_length=128)], Any] = field(default_factory=dict)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from router.assign.figures import AgentFigures, QueueFigures
 from router.http.errors import Unavailable
 from router.http.path import DEFAULT_LIMIT, MAX_LIMIT, number
 from router.http.render import said
 from router.http.submission import desk_of, show
+from router.insight.figures import AgentFigures, QueueFigures
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from router.assembly import App
-    from router.assign.statistics import Statistics
     from router.http.access import Access
+    from router.insight.statistics import Statistics
 
 _DEFAULT_S, _DAY_S = 900, 86_400
 _SLICE = 100

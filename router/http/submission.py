@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from router.assembly import App
     from router.assign.command import Command
-    from router.assign.desk import Desk
     from router.assign.engine import Stepped
+    from router.desk.desk import Desk
     from router.http.access import Who
 
 CONTENT_TYPE, ACCEPT, IDEMPOTENCY_KEY = istr("Content-Type"), istr("Accept"), istr("Idempotency-Key")

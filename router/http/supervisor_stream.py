@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from router.assign.record import shelf_of
 from router.assign.transition import TERMINAL, WAITING
+from router.desk.record import shelf_of
 from router.http.errors import Malformed
 from router.http.message import Happened, Overview, Pong, QueuesNow, encode
 from router.http.render import event_view, queue_views, resource_view, said, task_brief

@@ -12,7 +12,6 @@ from aiohttp import web
 from budgets.deadline import grant_ns, open_budget
 from budgets.ledger import Ledger
 from router.assign.command import Signal
-from router.assign.explain import explain
 from router.assign.transition import WAITING, OfferState, TaskState
 from router.domain.identity import IdSource
 from router.http import codec, moves
@@ -21,6 +20,7 @@ from router.http.path import DEFAULT_LIMIT, MAX_LIMIT, choice, id_of, number
 from router.http.render import event_view, holder_of, task_brief, task_view
 from router.http.submission import REPLAY, Asked, Done, desk_of, read, respond, show, submit, unknown
 from router.http.view import EventPage, TaskBrief, TaskPage, TaskView
+from router.insight.explain import explain
 from router.redecision import redecide
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.assign.command import Pair, Propose
-from router.assign.outcome import OutcomeModel
-from router.assign.pairing import meet, read_sides, score_all
-from router.assign.solve import solve
+from router.desk.outcome import OutcomeModel
+from router.desk.pairing import meet, read_sides, score_all
+from router.desk.solve import solve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from router.assign.engine import Engine
     from router.assign.gather import Matching
-    from router.assign.pairing import Meeting
     from router.assign.policy import Policy
+    from router.desk.pairing import Meeting
 
 
 class Solver:

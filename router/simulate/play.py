@@ -123,7 +123,8 @@ class _Run:
         elif kind in {"resource.presence", "resource.missed", "resource.lost"}:
             meter = self.played.meters[event.subject]
             meter.advance(self._now_ns)
-            meter.presence = self._engine.state.resources[event.subject].presence.value
+            resource = self._engine.state.resources[event.subject]
+            meter.presence, meter.capacity = resource.presence.value, resource.capacity
 
     def _meet_offer(self, event: Event) -> None:
         kind = event.type

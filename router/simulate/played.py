@@ -38,6 +38,7 @@ class Meter:
 
     agent: Agent
     used: int = 0
+    capacity: int = 0
     presence: str = "offline"
     since_ns: int = 0
     busy_ns: int = 0
@@ -49,9 +50,9 @@ class Meter:
     def advance(self, now_ns: int) -> None:
         """Who is on the way out is on duty as long as there is something in their hands."""
         if self.presence in _AT_WORK or (self.used and self.presence != "offline"):
-            elapsed_ns, capacity = now_ns - self.since_ns, self.agent.resource.capacity
-            self.busy_ns += min(self.used, capacity) * elapsed_ns
-            self.duty_ns += capacity * elapsed_ns
+            elapsed_ns = now_ns - self.since_ns
+            self.busy_ns += min(self.used, self.capacity) * elapsed_ns
+            self.duty_ns += self.capacity * elapsed_ns
         self.since_ns = now_ns
 
 

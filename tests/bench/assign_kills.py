@@ -51,7 +51,10 @@ class Client:
     async def _post(self, path: str, value: Any) -> Any:
         """The answer; None: not a 2xx. Raises: aiohttp.ClientError."""
         async with self._session.post(path, json=value) as answer:
-            return await answer.json() if answer.status in {200, 201} else None
+            said = await answer.json(content_type=None)
+            if answer.status >= 500:
+                self._known.wrong.append(f"{path}: {said}")
+            return said if answer.status in {200, 201} else None
 
     async def run(self) -> None:
         try:

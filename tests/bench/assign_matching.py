@@ -20,13 +20,13 @@ import numpy as np
 import uvloop
 
 from budgets.clock import SystemClock
-from router.assign import matcher as matching
-from router.assign import solve as solving
 from router.assign.command import Accept, CompleteTask, CreateTask, PutResource, SetPresence
-from router.assign.desk import Desk
 from router.assign.entity import ChannelLimit
 from router.assign.policy import ChannelPolicy, Policy, QueuePolicy, ScorePolicy
-from router.assign.solve import Problem, solve, solve_greedily, value_of
+from router.desk import matcher as matching
+from router.desk import solve as solving
+from router.desk.desk import Desk
+from router.desk.solve import Problem, solve, solve_greedily, value_of
 from router.log.memory import MemoryJournal
 from tests.bench.report import parser, table, verdict, write_json
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from budgets.clock import SystemClock
 from router.assign.engine import Engine
 from router.assign.policy import Policy
-from router.assign.record import decode_command
+from router.desk.record import decode_command
 from router.log import LogSettings, SqliteStore
 from tests.http_project import train_models, write_project
 from tests.simulation.assign_runner import Broken, Checked, Entry, compile_condition

@@ -9,7 +9,7 @@ import pytest
 
 from budgets.clock import SystemClock
 from router.assign.command import CreateTask
-from router.assign.desk import Desk
+from router.desk.desk import Desk
 from router.log.errors import LogUnavailable
 from tests.journals import OnDisk
 from tests.virtual_desk import POLICY, create, never, sign_in

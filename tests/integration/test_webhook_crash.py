@@ -19,8 +19,8 @@ from aiohttp import web
 
 from budgets.clock import SystemClock
 from router.assign.command import CancelTask, CreateTask
-from router.assign.desk import Desk
 from router.assign.policy import Policy, QueuePolicy
+from router.desk.desk import Desk
 from router.log import GroupJournal, GroupLog, LogSettings, SqliteStore
 from router.queues import compile_condition
 from router.telemetry.registry import Metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.assign.meter import DAY_MS, HOUR_MS, MINUTE_MS, QUARTER_MS, Meter
+from router.insight.meter import DAY_MS, HOUR_MS, MINUTE_MS, QUARTER_MS, Meter
 
 # When, what is added to the counter, by what the level changes.
 Change = tuple[int, int, int]

@@ -19,10 +19,10 @@ from router.assign.command import (
 )
 from router.assign.entity import ChannelLimit
 from router.assign.errors import Refused
-from router.assign.figures import L, Q
 from router.assign.policy import ChannelPolicy, Policy, QueuePolicy, Trigger
-from router.assign.statistics import Statistics
 from router.assign.transition import TERMINAL, Presence
+from router.insight.figures import L, Q
+from router.insight.statistics import Statistics
 from tests.contact_center import Center
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from router.assign.command import Accept, CancelTask, CompleteTask, CreateTask, Decline, SetPresence
-from router.assign.desk import Desk, Stopped
 from router.assign.errors import BadCommand, Expired, KeyReused, LostRace, Refused
+from router.desk.desk import Desk, Stopped
 from router.log.errors import LogFenced, LogRefused, LogUnavailable
 from router.log.memory import MemoryJournal
 from tests.virtual import MS, S, VirtualLoop, run

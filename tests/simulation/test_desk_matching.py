@@ -11,9 +11,9 @@ import pytest
 from fallbacks.breaker import State as BreakerState
 from models.errors import RunFailed
 from router.assign.command import Propose
-from router.assign.outcome import OutcomeModel
 from router.assign.policy import Policy, QueuePolicy, ScorePolicy
-from router.assign.record import decode_command
+from router.desk.outcome import OutcomeModel
+from router.desk.record import decode_command
 from tests.outcomes import write_outcome
 from tests.virtual import MS, VirtualLoop, run
 from tests.virtual_desk import Place, agent, create, present
@@ -21,7 +21,7 @@ from tests.virtual_desk import Place, agent, create, present
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from router.assign.desk import Desk
+    from router.desk.desk import Desk
 
 SKILLS = {"task.context.topic=loans * agent.skill.loans": 1.0, "task.context.topic=cards * agent.skill.cards": 1.0}
 LINEAR = ScorePolicy(weights=SKILLS)

@@ -12,9 +12,9 @@ import pytest
 
 from models.classifier import Prediction
 from router.assign import command as do
-from router.assign.desk import Desk
 from router.assign.entity import ChannelLimit
 from router.assign.policy import ChannelPolicy, HoursPolicy, Policy, QueuePolicy
+from router.desk.desk import Desk
 from router.domain.decision import TaskAnswer
 from router.domain.interaction import Interaction, TaskHints
 from router.handover import Handover

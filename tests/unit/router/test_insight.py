@@ -10,10 +10,10 @@ import pytest
 
 from router.assign.command import Accept, CompleteTask, CreateTask, PutResource, SetPresence
 from router.assign.entity import ChannelLimit
-from router.assign.figures import Q
 from router.assign.policy import ChannelPolicy, LeasePolicy
 from router.gauges import watch_queues
-from router.insight import Insight
+from router.insight.figures import Q
+from router.insight.insight import Insight
 from router.log import MemoryJournal
 from router.log.journal import PlacedEvent
 from router.telemetry.registry import Metrics
@@ -22,8 +22,8 @@ from tests.desks import opened
 from tests.virtual import VirtualLoop, run
 
 if TYPE_CHECKING:
-    from router.assign.desk import Desk
-    from router.assign.figures import QueueFigures
+    from router.desk.desk import Desk
+    from router.insight.figures import QueueFigures
     from router.telemetry.family import ReadingFamily
 
 # Agents who need no heartbeat for an hour.

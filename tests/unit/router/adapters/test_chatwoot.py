@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from router.adapters.desk import Report
-    from router.assign.desk import Desk
     from router.assign.entity import Task
     from router.assign.event import Event
+    from router.desk.desk import Desk
     from router.webhooks.message import Call
     from tests.virtual import VirtualLoop
 

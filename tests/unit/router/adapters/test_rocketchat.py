@@ -24,8 +24,8 @@ from tests.desks import opened
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from router.assign.desk import Desk
     from router.assign.entity import Task
+    from router.desk.desk import Desk
     from tests.virtual import VirtualLoop
 
 TOKEN = "a token of 16 or more"

@@ -9,9 +9,9 @@ from router.assign.engine import Engine
 from router.assign.entity import ChannelLimit
 from router.assign.errors import Conflict, Full
 from router.assign.policy import Policy, QueuePolicy
-from router.assign.recovery import NEW
 from router.assign.transition import TaskState
 from router.assign.wait import newcomer_group
+from router.desk.recovery import NEW
 from tests.desk_floor import Floor, policy
 from tests.virtual_desk import never
 

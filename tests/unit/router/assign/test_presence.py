@@ -177,3 +177,20 @@ def test_whoever_signs_in_for_a_later_step_ends_one_that_nobody_can_meet() -> No
     assert floor.asked("u") == ["ana"]
     assert floor.get("t").step == 2
     assert floor.replayed().hash() == floor.engine.hash()
+
+
+@pytest.mark.parametrize(
+    ("channels", "capacity"),
+    [
+        ({"chat": ChannelLimit(most=3)}, 6),
+        ({"chat": ChannelLimit()}, 2),
+        ({"chat": ChannelLimit(most=2), "email": ChannelLimit(most=5)}, 5),
+        ({"chat": ChannelLimit(most=3, weight=1)}, 3),
+    ],
+)
+def test_a_capacity_that_nobody_states_is_what_the_channels_allow(
+    channels: dict[str, ChannelLimit], capacity: int
+) -> None:
+    floor = Floor({"queues": {"cards": {}}, "channels": {"chat": {"weight": 2}}})
+    floor.do(do.PutResource(id="ana", queues=("cards",), channels=channels))
+    assert floor.engine.state.resources["ana"].capacity == capacity

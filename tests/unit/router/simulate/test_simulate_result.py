@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import scipy.stats
 
-from router.assign.statistics import Statistics
+from router.insight.statistics import Statistics
 from router.simulate.compare import (
     DAY_METRICS,
     LINE_METRICS,

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fallbacks.breaker import Breaker, BreakerSettings, Ending
 from models.errors import ModelError
-from router.assign import solve
 from router.assign.command import Pair, Propose
-from router.assign.outcome import OutcomeModel
-from router.assign.pairing import Meeting, meet, prefer, rank_all, read_sides, score_all
+from router.desk import solve
+from router.desk.outcome import OutcomeModel
+from router.desk.pairing import Meeting, meet, prefer, rank_all, read_sides, score_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from router.assign.gather import Matching
-    from router.assign.pairing import Sides
     from router.assign.policy import Policy
-    from router.assign.solve import Matched, Problem
     from router.assign.state import State
+    from router.desk.pairing import Sides
+    from router.desk.solve import Matched, Problem
 
 T = TypeVar("T")
 _LOGGER = logging.getLogger("takt.assign")

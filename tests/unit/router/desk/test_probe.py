@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.assign.engine import Engine
-from router.assign.probe import Probe
+from router.desk.probe import Probe
 from tests.virtual_desk import POLICY, agent, create, never, present
 
 if TYPE_CHECKING:

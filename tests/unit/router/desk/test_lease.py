@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.assign.command import Restore, Suspect
-from router.assign.lease import Leases
+from router.desk.lease import Leases
 
 S = 1_000_000_000
 TTL_NS = 15 * S

@@ -10,9 +10,9 @@ import pytest
 from router.assign.command import CreateTask, PutResource, Tick
 from router.assign.engine import Engine
 from router.assign.gather import Matching
-from router.assign.pairing import Meeting, meet, prefer, rank_all, score_all
 from router.assign.policy import Policy, QueuePolicy, ScorePolicy
 from router.assign.score import score_one
+from router.desk.pairing import Meeting, meet, prefer, rank_all, score_all
 from tests.virtual_desk import agent, create, never, present
 
 S = 1_000_000_000

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from router.assign.command import Configure, SetQueue
-from router.assign.recovery import NEW, recover
+from router.desk.recovery import NEW, recover
 from router.log.errors import LogRefused
 from router.log.journal import Entry, Recovered
 from tests.virtual_desk import POLICY, create, never

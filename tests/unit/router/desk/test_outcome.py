@@ -9,10 +9,10 @@ import pytest
 
 from models.errors import BadFile, BadOutput
 from router.assign.entity import Resource, Task
-from router.assign.outcome import BadModel, OutcomeModel
-from router.assign.pairing import read_sides, score_all
 from router.assign.policy import ScorePolicy
 from router.assign.transition import TaskState
+from router.desk.outcome import BadModel, OutcomeModel
+from router.desk.pairing import read_sides, score_all
 from tests.outcomes import write_outcome
 
 WEIGHTS = {"task.priority": 0.5, "agent.skill.french": 0.25, "task.context.language=fr * agent.skill.french": 2.0}

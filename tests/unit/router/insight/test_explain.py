@@ -10,10 +10,10 @@ import pytest
 
 from router.assign.command import PutResource, SetQueue, UpdateTask
 from router.assign.entity import ChannelLimit, Resource
-from router.assign.explain import explain
-from router.assign.explanation import Explanation, Unblock
 from router.assign.policy import ChannelPolicy, ClassPolicy, HoursPolicy, Policy, QueuePolicy, Step
 from router.assign.transition import Presence, TaskState
+from router.insight.explain import explain
+from router.insight.explanation import Explanation, Unblock
 from tests.contact_center import Center, policy_of
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.assign.solve import Matched, Problem, age_class, load, solve, solve_greedily, value_of
+from router.desk.solve import Matched, Problem, age_class, load, solve, solve_greedily, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from router.assign.pairing import Sides
     from router.assign.score import Term
+    from router.desk.pairing import Sides
 
 _COLUMNS = 2
 """Dimensions of the input."""

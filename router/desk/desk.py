@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from router.assign import command as do
-from router.assign.alarm import Alarm
 from router.assign.errors import Refused
-from router.assign.lease import Leases
-from router.assign.matcher import Matcher
-from router.assign.outbox import Outbox
-from router.assign.probe import Probe
-from router.assign.record import decode_event, decode_task, entry_of, shelf_of_task, write_down
-from router.assign.recovery import MANY, recover
+from router.desk.alarm import Alarm
+from router.desk.lease import Leases
+from router.desk.matcher import Matcher
+from router.desk.outbox import Outbox
+from router.desk.probe import Probe
+from router.desk.record import decode_event, decode_task, entry_of, shelf_of_task, write_down
+from router.desk.recovery import MANY, recover
 from router.log.errors import LogFenced, LogUnavailable
 from router.log.journal import Checkpoint, Row
 
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from router.assign.engine import Change, Engine, Stepped
     from router.assign.entity import Task
     from router.assign.event import Event
-    from router.assign.outbox import Subscriber
     from router.assign.policy import Policy
     from router.assign.state import Condition, State
+    from router.desk.outbox import Subscriber
     from router.log.journal import Journal
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import msgspec
 from router.assign.engine import Engine
 from router.assign.errors import Refused
 from router.assign.policy import Policy
-from router.assign.record import decode_command
+from router.desk.record import decode_command
 from router.log.errors import LogRefused
 
 if TYPE_CHECKING:

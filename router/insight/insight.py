@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from router.assign.event import Event
-from router.assign.figures import Q
-from router.assign.statistics import Statistics
+from router.insight.figures import Q
+from router.insight.statistics import Statistics
 from router.log.errors import LogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from router.assign.desk import Desk
-    from router.assign.figures import L
+    from router.desk.desk import Desk
+    from router.insight.figures import L
 
 _LOGGER = logging.getLogger("takt.insight")
 _DAY_NS = 86_400 * 1_000_000_000

@@ -11,7 +11,7 @@ from router.assign.engine import Stepped
 from router.assign.errors import BadCommand
 from router.assign.event import Event
 from router.assign.policy import Policy
-from router.assign.record import decode_command, decode_event, entry_of, shelf_of_task, write_down
+from router.desk.record import decode_command, decode_event, entry_of, shelf_of_task, write_down
 
 FIELDS: dict[str, Any] = {
     "policy": Policy(queues={}), "epoch": 2, "id": "x", "queue": "q", "queues": ("q",), "channels": {}, "number": 3,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from router.assign.figures import AGENT_LEVELS, A, L, Q
-from router.assign.meter import DAY_MS, HOUR_MS, Meter
 from router.assign.transition import Presence
+from router.insight.figures import AGENT_LEVELS, A, L, Q
+from router.insight.meter import DAY_MS, HOUR_MS, Meter
 
 
 @dataclass(slots=True)

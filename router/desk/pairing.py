@@ -13,8 +13,8 @@ import numpy as np
 from router.assign.index import free_key, idle_since
 from router.assign.match import is_excluded
 from router.assign.score import parse, value_of
-from router.assign.solve import Problem
 from router.assign.urgency import priority_of, urgency
+from router.desk.solve import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

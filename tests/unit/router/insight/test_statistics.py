@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from router.assign.command import EscalateTask, PostponeTask, TransferTask
-from router.assign.figures import AgentFigures, QueueFigures
 from router.assign.policy import ChannelPolicy
-from router.assign.statistics import Statistics
+from router.insight.figures import AgentFigures, QueueFigures
+from router.insight.statistics import Statistics
 from tests.contact_center import START_S, Center, S, policy_of
 
 HOUR = 3_600.0

@@ -10,17 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from router.assign.figures import A, L, Q, of_agent, of_queue
-from router.assign.tally import Tally
 from router.assign.transition import TERMINAL, WAITING, Presence
+from router.insight.figures import A, L, Q, of_agent, of_queue
+from router.insight.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from router.assign.event import Event
-    from router.assign.figures import AgentFigures, QueueFigures
     from router.assign.policy import Policy
     from router.assign.state import State
+    from router.insight.figures import AgentFigures, QueueFigures
 
 _MS, _US = 1_000_000, 1_000
 _ALL = 1 << 62

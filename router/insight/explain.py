@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from router.assign.capacity import fits
-from router.assign.explanation import Ahead, Chosen, Explanation, Filter, Tried, Unblock, describe, span
 from router.assign.match import is_excluded
 from router.assign.requirement import FILTERS, Signature, signature_of, steps_of
 from router.assign.transition import WAITING, OfferState, Presence, TaskState
 from router.assign.urgency import priority_of
 from router.assign.wait import expected_wait_s
+from router.insight.explanation import Ahead, Chosen, Explanation, Filter, Tried, Unblock, describe, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from router.assign.alarm import Alarm
+from router.desk.alarm import Alarm
 from tests.virtual import MS, VirtualLoop, run
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from router.assign.event import Event
-from router.assign.outbox import Outbox
+from router.desk.outbox import Outbox
 from router.log.errors import LogUnavailable
 
 
