@@ -53,12 +53,11 @@ class Ordered(Generic[K]):
             at = bisect_left(self._lasts, key)
             block = self._blocks[at]
             insort(block, key)
+        self._lasts[at] = block[-1]
         if len(block) > 2 * _BLOCK:
             self._blocks.insert(at + 1, block[_BLOCK:])
             del block[_BLOCK:]
             self._lasts.insert(at, block[-1])
-        else:
-            self._lasts[at] = block[-1]
 
     def remove(self, key: K) -> None:
         """Take away a key that is there. Raises: KeyError."""

@@ -38,3 +38,15 @@ def test_what_is_not_there_cannot_be_removed() -> None:
     assert keys.first is None
     assert len(keys) == 0
     assert keys.rank((5,)) == 0
+
+
+def test_who_comes_last_can_leave_whenever_a_block_is_split() -> None:
+    keys = Ordered[tuple[int]]()
+    for number in range(5_000):
+        keys.add((number,))
+        keys.remove((number,))
+        keys.add((number,))
+    assert [keys.rank((number,)) for number in range(5_000)] == list(range(5_000))
+    for number in reversed(range(5_000)):
+        keys.remove((number,))
+    assert len(keys) == 0
