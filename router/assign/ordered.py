@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 K = TypeVar("K", bound=tuple[Any, ...])
-_BLOCK = 512
+BLOCK = 512
 """A block is split at twice this size: 2 to 4 us a copy."""
 
 
@@ -54,9 +54,9 @@ class Ordered(Generic[K]):
             block = self._blocks[at]
             insort(block, key)
         self._lasts[at] = block[-1]
-        if len(block) > 2 * _BLOCK:
-            self._blocks.insert(at + 1, block[_BLOCK:])
-            del block[_BLOCK:]
+        if len(block) > 2 * BLOCK:
+            self._blocks.insert(at + 1, block[BLOCK:])
+            del block[BLOCK:]
             self._lasts.insert(at, block[-1])
 
     def remove(self, key: K) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from router.assign import errors
+from router.assign import errors, ordered
 from router.assign.command import Configure, PutResource, Resume, Tick, TransferTask
 from router.assign.engine import Engine
 from router.assign.invariant import Excess, Violation, check, check_touched, excess, passed_over
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 S = 1_000_000_000
 BEGIN_NS = 1_700_000_000 * S
 """A Tuesday, 22:13 UTC."""
+ordered.BLOCK = 3  # small lives shall split their lines, too
 _NONE = Excess()
 _FACTS = (
     "resource", "waiting", "ewt_s", "agents", "free", "is_open", "waited_s", "priority", "channel", "service_class",
