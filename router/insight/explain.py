@@ -64,9 +64,9 @@ def explain(state: State, task: Task, now_ns: int) -> Explanation:
 def _of_waiting(state: State, task: Task, asked: Signature, now_ns: int, told: Explanation) -> Explanation:
     found = _look(state, task, asked)
     is_lined = task.state in WAITING
-    blocking = _blocking(state, task, found)
-    is_stuck = blocking not in {"", "matching"} and task.state is not TaskState.OFFERED
-    unblock = _unblock(state, task, asked, now_ns, found) if is_stuck else ()
+    # Whoever is being asked is free for nothing else, so the filters say nothing of who could take it.
+    blocking = "" if task.state is TaskState.OFFERED else _blocking(state, task, found)
+    unblock = _unblock(state, task, asked, now_ns, found) if blocking not in {"", "matching"} else ()
     return msgspec.structs.replace(
         told,
         blocking=blocking,

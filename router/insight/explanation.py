@@ -122,7 +122,7 @@ WORDS = {
 def describe(told: Explanation) -> tuple[str, ...]:
     """In plain words, the most important first."""
     sentences = [_headline(told)]
-    if told.blocking in WORDS and told.state != "offered":  # whoever is asked now is free for nothing else
+    if told.blocking in WORDS:
         sentences.append(_why(told))
     sentences += [change.sentence for change in told.unblock if change.is_recommended]
     if told.position is not None:

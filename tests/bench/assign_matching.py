@@ -3,7 +3,7 @@
 Run: python -m tests.bench.assign_matching. First the solver alone, with a third of the pairs forbidden, against the
 greedy choice. Then a desk on uvloop whose queue is matched again and again at full size: 200 tasks, 200 agents, a score
 of five weights; each round is gather, meet, score, solve, propose, accept and complete. A timer of 1 ms tells how late
-the event loop is, and each of the desk's own turns is timed. Goals (assignment.md): 200 x 200 in 10 ms at p99, blocks
+the event loop is, and each of the desk's own turns is timed. Goals: 200 x 200 in 10 ms at p99, blocks
 of the event loop up to 5 ms at p99.9. Quote figures of a quiet machine only.
 """
 
