@@ -87,8 +87,13 @@ def is_excluded(task: Task, resource_id: str, now_ns: int) -> bool:
 
 def seek_all(state: State, queue: str) -> None:
     """Match a queue that was gathered without a solver, or what a solver left."""
+    now_ns = state.now_ns
     while tasks := list(islice(state.index.candidates(queue), gather.MOST)):
-        offered = [_offer_to_best(state, state.tasks[task_id]) for task_id in tasks]
+        # The line is sorted without what a target adds as it comes near.
+        in_turn = sorted(
+            (state.tasks[task_id] for task_id in tasks), key=lambda task: -urgency(state.policy, task, now_ns)
+        )
+        offered = [_offer_to_best(state, task) for task in in_turn]
         if not any(offered):
             break  # the most urgent ones are excluded from whoever is free
     for task_id in list(islice(state.index.candidates(queue), gather.MOST, 10 * gather.MOST)):

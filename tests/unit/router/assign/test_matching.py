@@ -292,3 +292,14 @@ def test_a_step_is_skipped_as_soon_as_the_last_who_could_meet_it_signs_out() -> 
         floor.wait(30)
         assert (floor.asked("t"), floor.get("t").step) == (["novice"], 1)
         assert floor.replayed().hash() == floor.engine.hash()
+
+
+def test_the_nearness_of_the_target_counts_without_an_answer_of_the_solver_too() -> None:
+    floor = Floor({"queues": {"cards": {"window_ms": 100}}, "classes": {"standard": {"boost_s": 600}}})
+    floor.task("patient", target_s=3600.0)
+    floor.wait(10)
+    floor.task("late", target_s=20.0)
+    floor.wait(15)
+    floor.agent("ana", most=1)
+    floor.wait(1)
+    assert floor.asked("late") == ["ana"]
