@@ -69,7 +69,7 @@ def _candidates(state: State, task: Task) -> int:
     group = state.index.group_of(task.id)
     if group is None:
         return task.offers[-1].candidates if task.state is TaskState.OFFERED else 0
-    return len(group.free)
+    return state.index.count_free(group)
 
 
 def keep(task: Task, offer: Offer) -> None:

@@ -92,6 +92,7 @@ class Index:
         self.traits: dict[str, frozenset[str]] = {}  # the conditions that hold for a resource
         # Of each resource: the groups it is eligible for, and its key where it is free for such a task.
         self._members: dict[str, dict[Group, FreeKey | None]] = {}
+        self._stale: dict[str, Resource] = {}  # those that have changed since they were placed
         # A task that may be offered now: where, and its class and keys there. Two dicts: a tuple with a group in it
         # would be one more object for the garbage collector to look at, for each task.
         self._groups: dict[str, Group] = {}
@@ -147,6 +148,7 @@ class Index:
 
     def candidates(self, queue: str) -> Iterator[str]:
         """The same of those for whom somebody is free. To be read before anything changes."""
+        self.settle()
         groups = [group for group in self.by_queue.get(queue, {}).values() if group.free]
         return self._by_urgency([(name, line.by_order) for group in groups for name, line in group.lines.items()])
 
@@ -267,6 +269,7 @@ class Index:
         """Take a resource out, with the queues, presence and capacity that it was added with."""
         for queue in resource.queues:
             self._staff[queue].pop(resource.id, None)  # a queue can be named twice
+        self._stale.pop(resource.id, None)
         for group, key in self._members.pop(resource.id).items():
             group.members.discard(resource.id)
             self._attend(group, resource, -1)
@@ -275,7 +278,11 @@ class Index:
 
     def groups_of(self, resource: Resource) -> list[Group]:
         """The groups for which it is free now."""
-        return [group for group, key in self._members[resource.id].items() if key is not None]
+        members = self._members[resource.id]
+        if resource.id not in self._stale:
+            return [group for group, key in members.items() if key is not None]
+        keys = self._keys(resource)
+        return [group for group in members if keys[group.ask] is not None]
 
     def deserted(self, resource: Resource) -> Iterator[Group]:
         """The groups that it could help in which somebody waits, and nobody who could is signed in."""
@@ -296,15 +303,42 @@ class Index:
         self.refresh(resource)
 
     def refresh(self, resource: Resource) -> None:
-        """Its capacity or presence has changed: free for what, and in which place."""
-        members, keys = self._members[resource.id], dict[Ask, FreeKey | None]()
-        for group in members:
+        """Its capacity or presence has changed: it is placed anew when somebody looks, or when the step ends.
+
+        Whoever ends one task and is given the next is as busy as before, in all his groups.
+        """
+        self._stale[resource.id] = resource
+
+    def settle(self) -> None:
+        """Make `Group.free` true; to be called in a step before it is read."""
+        for resource in self._stale.values():
+            members, keys = self._members[resource.id], self._keys(resource)
+            for group in members:
+                self._set_free(group, members, keys[group.ask])
+        self._stale.clear()
+
+    def _keys(self, resource: Resource) -> dict[Ask, FreeKey | None]:
+        """Free for what, and in which place, by what its groups ask."""
+        keys: dict[Ask, FreeKey | None] = {}
+        for group in self._members[resource.id]:
             if group.ask not in keys:
                 keys[group.ask] = self._free_key(resource, *group.ask)
-            self._set_free(group, members, keys[group.ask])
+        return keys
 
     def is_free(self, group: Group, resource: Resource) -> bool:
+        """Whether it could take such a task now."""
+        if resource.id in self._stale:
+            return group in self._members[resource.id] and self._free_key(resource, *group.ask) is not None
         return self._members[resource.id].get(group) is not None
+
+    def count_free(self, group: Group) -> int:
+        """How many could take such a task now."""
+        count = len(group.free)
+        for resource in self._stale.values():
+            members = self._members[resource.id]
+            if group in members:
+                count += self.is_free(group, resource) - (members[group] is not None)
+        return count
 
     def _free_key(self, resource: Resource, queue: str, channel: str, weight: int) -> FreeKey | None:
         """None: it is not free for such a task."""

@@ -198,7 +198,7 @@ def _facts(state: State, task: Task) -> dict[str, Any]:
     wait_s = expected_wait_s(state, task) if is_lined else queue_wait_s(state, task.queue, task.channel)
     return {
         "waiting": state.queues[task.queue].waiting, "ewt_s": inf if wait_s is None else wait_s,
-        "agents": group.present, "free": len(group.free), "is_open": state.is_open(task.queue),
+        "agents": group.present, "free": state.index.count_free(group), "is_open": state.is_open(task.queue),
         "waited_s": (state.now_ns - task.queued_ns) / 1e9, "priority": priority_of(state.policy, task),
         "channel": task.channel, "service_class": task.service_class, "customer_id": task.customer_id,
         "context": task.context, "is_callback": task.is_callback, "is_upset": task.is_upset,

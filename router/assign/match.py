@@ -13,7 +13,7 @@ from router.assign.hold import propose
 from router.assign.index import rank_of
 from router.assign.score import score_one
 from router.assign.transition import TaskState
-from router.assign.urgency import priority_of, urgency
+from router.assign.urgency import class_of, priority_of, urgency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ _AT_ONCE = 100
 def seek_resource(state: State, task: Task) -> None:
     """Offer a waiting task to the best of those who are free for it, or let it wait."""
     group = state.index.group_of(task.id)
+    state.index.settle()
     if group is None or not group.free or gather.is_gathering(state, task.queue):
         return
     while (resource := _wanted_by_others(state, group, task)) is not None:
@@ -64,6 +65,7 @@ def _wanted_by_others(state: State, group: Group, task: Task) -> Resource | None
 
 def _ranked(state: State, group: Group, task: Task) -> Iterator[tuple[Resource, str]]:
     """Those who are free for a task, the first to be asked first: preferred ones, then by the queue's ranking."""
+    state.index.settle()
     free = (state.resources[key[2]] for key in group.free if not is_excluded(task, key[2], state.now_ns))
     preferred = [state.resources[name] for name in dict.fromkeys(task.preferred) if name in group.members]
     preferred = [each for each in preferred if state.index.is_free(group, each)]
@@ -130,7 +132,7 @@ def _heads(state: State, group: Group, resource: Resource) -> Iterator[tuple[Tas
     """The candidates of a group: of each class the most urgent by order and by target, and with scores the best one."""
     queue = state.queue_policy(group.signature.queue)
     is_scored = rank_of(queue, group.signature.channel) == "score"
-    for line in group.lines.values():
+    for service_class, line in group.lines.items():
         first = next(_open_to(state, line, resource), None)
         if first is None:
             continue
@@ -138,7 +140,7 @@ def _heads(state: State, group: Group, resource: Resource) -> Iterator[tuple[Tas
             yield _best_scored(state, first, islice(_open_to(state, line, resource), 1, _SCORED), resource)
             continue
         yield first, "priority" if priority_of(state.policy, first) else "order"
-        key = line.by_target.first
+        key = line.by_target.first if class_of(state.policy, service_class).boost_s else None
         if key is not None and key[2] != first.id:
             nearest = state.tasks[key[2]]
             if not is_excluded(nearest, resource.id, state.now_ns):

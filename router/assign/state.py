@@ -203,7 +203,8 @@ class State:
         self._unsettled[kind, name] = None
 
     def settle(self) -> list[tuple[Kind, str]]:
-        """The end of a step: set the timers of all that was touched; returns what it was."""
+        """The end of a step: place who has changed, set the timers of all that was touched; returns what it was."""
+        self.index.settle()
         touched = list(self._unsettled)
         self._unsettled.clear()
         for kind, name in touched:

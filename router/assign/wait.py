@@ -75,7 +75,7 @@ def _wait_s(state: State, group: Group, task: Task | None) -> float | None:
     """Args: task: None: a newcomer, behind all who wait."""
     if not group.slots:
         return None
-    if group.free:
+    if state.index.count_free(group):
         return 0.0
     ahead = group.size if task is None else state.index.ahead_in(task, group, state.now_ns)
     own_s = (ahead + 1) * _aht_s(state, group.signature.queue)
