@@ -133,9 +133,15 @@ def _heads(state: State, group: Group, resource: Resource) -> Iterator[tuple[Tas
     queue = state.queue_policy(group.signature.queue)
     is_scored = rank_of(queue, group.signature.channel) == "score"
     for service_class, line in group.lines.items():
-        first = next(_open_to(state, line, resource), None)
-        if first is None:
+        head = line.by_order.first
+        if head is None:
             continue
+        first = state.tasks[head[2]]
+        if first.excluded:
+            allowed = next(_open_to(state, line, resource), None)
+            if allowed is None:
+                continue
+            first = allowed
         if is_scored:
             yield _best_scored(state, first, islice(_open_to(state, line, resource), 1, _SCORED), resource)
             continue
