@@ -27,6 +27,10 @@ FreeKey = tuple[int, int, str]
 """Of a free resource: (rank, since, id), the first to be asked first."""
 
 
+_FEW = 4
+"""Resources that are looked at one by one rather than placed anew."""
+
+
 class Line:
     """Tasks of one class in a group: by urgency, and by the time they should be accepted by."""
 
@@ -333,6 +337,8 @@ class Index:
 
     def count_free(self, group: Group) -> int:
         """How many could take such a task now."""
+        if len(self._stale) > _FEW:
+            self.settle()
         count = len(group.free)
         for resource in self._stale.values():
             members = self._members[resource.id]
