@@ -219,10 +219,15 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Propose(Command, frozen=True, kw_only=True, tag="propose"):
-    """The answer to a `Matching`: pairs that are offered where they still can be."""
+    """The answer to a `Matching`, or a part of it: pairs that are offered where they still can be.
+
+    Of one class those who wait longest are to be in the first part.
+    """
 
     number: int
     pairs: tuple[Pair, ...]
+    has_more: bool = False
+    """Another part follows. A part of which nothing holds ends the matching all the same."""
 
 
 AnyCommand = (

@@ -98,10 +98,13 @@ class Engine:
     """One shard. Not thread safe."""
 
     def __init__(self, compile_condition: Callable[[str], Condition], policy: Policy) -> None:
-        self.state = State(compile_condition, policy)
+        state = self.state = State(compile_condition, policy)
+        self._entities: dict[str, dict[str, Any]] = {
+            "task": state.tasks, "resource": state.resources, "queue": state.queues, "key": state.keys,
+        }  # fmt: skip
         self._changed: dict[tuple[str, str], None] = {("policy", "policy"): None}
         self._left: dict[str, bytes] = {}  # ended tasks that have left memory since the last `take_changes`
-        self._note(self.state.settle())
+        self._note(state.settle())
 
     def step(self, command: do.Command, now_ns: int) -> Stepped:
         """Do a command. Raises: Refused: it can't be done; nothing has changed."""
@@ -158,10 +161,7 @@ class Engine:
     def hash(self) -> bytes:
         """SHA-256 of all that is kept: equal states have equal hashes, and others have not."""
         state, digest = self.state, hashlib.sha256()
-        entities: dict[str, dict[str, Any]] = {
-            "task": state.tasks, "resource": state.resources, "queue": state.queues, "key": dict(state.keys),
-        }  # fmt: skip
-        for kind, named in entities.items():
+        for kind, named in self._entities.items():
             for name in sorted(named):
                 digest.update(f"{kind}/{name}/".encode() + msgspec.msgpack.encode(named[name]))
         digest.update(msgspec.msgpack.encode(state.policy) + msgspec.msgpack.encode(self._clock()))
@@ -191,13 +191,9 @@ class Engine:
         self._changed.update(dict.fromkeys(touched))
 
     def _row(self, kind: str, name: str) -> Change:
-        state = self.state
         if kind == "policy":
-            return Change(kind, name, msgspec.msgpack.encode(state.policy))
-        entities: dict[str, dict[str, Any]] = {
-            "task": state.tasks, "resource": state.resources, "queue": state.queues, "key": state.keys,
-        }  # fmt: skip
-        entity = entities[kind].get(name)
+            return Change(kind, name, msgspec.msgpack.encode(self.state.policy))
+        entity = self._entities[kind].get(name)
         if entity is None and name in self._left:
             return Change(kind, name, self._left[name], is_kept=True)
         return Change(kind, name, None if entity is None else msgspec.msgpack.encode(entity))

@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 
-SOURCE = "takt"
-
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Names as in CloudEvents 1.0; `seq` is consecutive for each subject, `position` orders all events of a shard.

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from router.assign.index import Group
+    from router.assign.group import Group
     from router.assign.policy import Policy, QueuePolicy
     from router.assign.state import State
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.assign.entity import Assignment, Offer
-from router.assign.index import idle_since
+from router.assign.rank import idle_since
 from router.assign.score import score_one
 from router.assign.transition import ASSIGNMENT, TASK, AssignmentMove, OfferState, TaskMove, TaskState, follow
 
@@ -120,14 +120,20 @@ def holder_of(state: State, task: Task) -> Resource | None:
     return None if task.assignment is None else state.resources[task.assignment.resource_id]
 
 
-def let_go(state: State, task: Task, reason: str) -> Resource:
-    """End an assignment that is not finished; the task waits again afterwards. Returns who had it."""
+def end_assignment(state: State, task: Task, move: AssignmentMove) -> tuple[Assignment, Resource]:
+    """Its resource has room again, and is idle from now on. Returns what has ended, and whose it was."""
     assignment = task.assignment
     assert assignment is not None  # noqa: S101 - the caller looked
-    assignment.state = follow(ASSIGNMENT, assignment.state, AssignmentMove.RELEASE, f"assignment {assignment.id}")
+    assignment.state = follow(ASSIGNMENT, assignment.state, move, f"assignment {assignment.id}")
     resource = state.resources[assignment.resource_id]
     resource.released_ns = state.now_ns
     state.release(resource, task, assignment.weight)
+    return assignment, resource
+
+
+def let_go(state: State, task: Task, reason: str) -> Resource:
+    """End an assignment that is not finished; the task waits again afterwards. Returns who had it."""
+    assignment, resource = end_assignment(state, task, AssignmentMove.RELEASE)
     task.assignment, task.pause_ns = None, 0
     task.state = follow(TASK, task.state, TaskMove.RELEASE, f"task {task.id}")
     task.leg += 1

@@ -6,7 +6,9 @@ from heapq import merge
 from typing import TYPE_CHECKING
 
 from router.assign.capacity import slots
+from router.assign.group import Group
 from router.assign.ordered import Ordered
+from router.assign.rank import free_key
 from router.assign.requirement import FILTERS
 from router.assign.transition import Presence
 from router.assign.urgency import order_of, slope_milli
@@ -15,69 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from router.assign.entity import Resource, Task
-    from router.assign.policy import QueuePolicy
+    from router.assign.group import Ask, Key
+    from router.assign.rank import FreeKey
     from router.assign.requirement import Signature
     from router.assign.state import State
 
-Key = tuple[int, int, str]
-"""Of a task in a line: (order, number, id), the most urgent first."""
-Ask = tuple[str, str, int]
-"""Queue, channel and weight of a task: all that decides who of the eligible is free for it, and in which order."""
-FreeKey = tuple[int, int, str]
-"""Of a free resource: (rank, since, id), the first to be asked first."""
-
-
 _FEW = 4
 """Resources that are looked at one by one rather than placed anew."""
-
-
-class Line:
-    """Tasks of one class in a group: by urgency, and by the time they should be accepted by."""
-
-    __slots__ = ("by_order", "by_target")
-
-    def __init__(self) -> None:
-        self.by_order: Ordered[Key] = Ordered()
-        self.by_target: Ordered[Key] = Ordered()
-
-
-class Group:
-    """One requirement: its waiting tasks and its free resources."""
-
-    __slots__ = ("ask", "free", "lines", "members", "present", "shared", "signature", "size", "slots")
-
-    def __init__(self, signature: Signature) -> None:
-        self.signature = signature
-        self.ask: Ask = (signature.queue, signature.channel, signature.weight)
-        self.members: set[str] = set()
-        self.present = 0  # members that are signed in
-        self.slots = 0  # how many such tasks those could hold at once who are available
-        self.shared: dict[str, int] = {}  # the same, of those who are in a queue
-        self.lines: dict[str, Line] = {}  # by class
-        self.size = 0
-        self.free: Ordered[FreeKey] = Ordered()
-
-    def add(self, service_class: str, order: Key, target: Key) -> None:
-        line = self.lines.get(service_class)
-        if line is None:
-            line = self.lines[service_class] = Line()
-        line.by_order.add(order)
-        line.by_target.add(target)
-        self.size += 1
-
-    def remove(self, service_class: str, order: Key, target: Key) -> None:
-        line = self.lines[service_class]
-        line.by_order.remove(order)
-        line.by_target.remove(target)
-        self.size -= 1
-        if not line.by_order:
-            del self.lines[service_class]
-
-    def waiting(self) -> Iterator[str]:
-        """The ids of all tasks, class by class."""
-        for line in self.lines.values():
-            for key in line.by_order:
-                yield key[2]
 
 
 class Index:
@@ -361,36 +307,6 @@ class Index:
             if key is not None:
                 group.free.add(key)
             members[group] = key
-
-
-def rank_of(queue: QueuePolicy, channel: str) -> str:
-    """The ranking in force: chats go where there is most room, if nothing else is said."""
-    return queue.rank or ("least_load" if channel == "chat" else "longest_idle")
-
-
-def free_key(queue: QueuePolicy, channel: str, resource: Resource) -> FreeKey:
-    """Who is asked first. Ties go to who has been idle longest, then by id."""
-    idle_ns = idle_since(queue, resource)
-    match rank_of(queue, channel):
-        case "least_load":
-            return resource.used * 1_000_000 // max(1, resource.capacity), idle_ns, resource.id
-        case "round_robin":
-            return resource.offered_ns, idle_ns, resource.id
-        case "cost":
-            return int(resource.cost / max(resource.success, 1e-6) * 1e6), idle_ns, resource.id
-        case _:  # by score too: of a long list only the first are scored
-            return idle_ns, 0, resource.id
-
-
-def idle_since(queue: QueuePolicy, resource: Resource) -> int:
-    """Where its idle clock began: who never had a task has been idle since he became available."""
-    match queue.idle_since:
-        case "offer":
-            return resource.offered_ns or resource.available_ns
-        case "available":
-            return resource.available_ns
-        case _:
-            return resource.released_ns or resource.available_ns
 
 
 def _facts(resource: Resource) -> dict[str, object]:

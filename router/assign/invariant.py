@@ -10,7 +10,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from router.assign.index import free_key
+from router.assign.rank import free_key
 from router.assign.transition import TERMINAL, WAITING, AssignmentState, OfferState, Presence, TaskState
 
 if TYPE_CHECKING:

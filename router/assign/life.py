@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from router.assign import line
 from router.assign.entity import Task
 from router.assign.errors import BadCommand, Conflict, Full, Same, StaleFence
+from router.assign.hold import end_assignment
 from router.assign.match import seek_tasks
 from router.assign.moving import add_context, check_fence
 from router.assign.offering import holders, withdraw
@@ -152,19 +153,16 @@ def cancel(state: State, command: CancelTask) -> str | Same:
 def drop(state: State, task: Task, reason: str) -> None:
     """End a task that is not done, and give whoever had it something else."""
     was, freed = task.state, holders(state, task)
-    if was in _HELD and task.assignment is not None:
-        assignment = task.assignment
-        assignment.state = follow(ASSIGNMENT, assignment.state, AssignmentMove.RELEASE, f"task {task.id}")
-        freed[0].released_ns = state.now_ns
-        state.release(freed[0], task, assignment.weight)
+    if was in _HELD:
+        assignment, resource = end_assignment(state, task, AssignmentMove.RELEASE)
         line.end(state, task, follow(TASK, was, TaskMove.CANCEL, f"task {task.id}"), reason)
         handled_s = (state.now_ns - assignment.started_ns) / 1e9
-        line.tell_canceled(state, task, reason, was, resource_id=freed[0].id, handled_s=handled_s)
+        line.tell_canceled(state, task, reason, was, resource_id=resource.id, handled_s=handled_s)
     else:
         withdraw(state, task, reason)
         line.cancel(state, task, reason)
-    for resource in freed:
-        seek_tasks(state, resource)
+    for each in freed:
+        seek_tasks(state, each)
 
 
 def complete(state: State, command: CompleteTask) -> str | Same:
@@ -203,12 +201,7 @@ def complete(state: State, command: CompleteTask) -> str | Same:
 
 def close(state: State, task: Task) -> None:
     """The end of a wrap-up: the capacity is free."""
-    assignment = task.assignment
-    assert assignment is not None  # noqa: S101 - a wrapping task has one
-    assignment.state = follow(ASSIGNMENT, assignment.state, AssignmentMove.WRAPPED, f"task {task.id}")
-    resource = state.resources[assignment.resource_id]
-    resource.released_ns = state.now_ns
-    state.release(resource, task, assignment.weight)
+    assignment, resource = end_assignment(state, task, AssignmentMove.WRAPPED)
     line.end(state, task, follow(TASK, task.state, TaskMove.WRAPPED, f"task {task.id}"), task.outcome)
     _learn_aht(state, task, state.now_ns - assignment.started_ns)
     state.tell(

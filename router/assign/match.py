@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from router.assign import gather
 from router.assign.hold import propose
-from router.assign.index import rank_of
+from router.assign.rank import rank_of
 from router.assign.score import score_one
 from router.assign.transition import TaskState
-from router.assign.urgency import class_of, priority_of, urgency
+from router.assign.urgency import class_of, most_urgent, priority_of, urgency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from router.assign.entity import Resource, Task
-    from router.assign.index import Group, Line
+    from router.assign.group import Group, Line
     from router.assign.state import State
 
 _SCORED = 64
@@ -31,8 +31,10 @@ _AT_ONCE = 100
 def seek_resource(state: State, task: Task) -> None:
     """Offer a waiting task to the best of those who are free for it, or let it wait."""
     group = state.index.group_of(task.id)
+    if group is None:
+        return
     state.index.settle()
-    if group is None or not group.free or gather.is_gathering(state, task.queue):
+    if not group.free or gather.is_gathering(state, task.queue):
         return
     while (resource := _wanted_by_others(state, group, task)) is not None:
         seek_tasks(state, resource)
@@ -121,36 +123,43 @@ def _best(state: State, resource: Resource) -> tuple[Task, str] | None:
     for group in state.index.groups_of(resource):
         if not group.size or gather.is_gathering(state, group.signature.queue):
             continue
-        for task, order in _heads(state, group, resource):
-            mine = (urgency(state.policy, task, state.now_ns), -task.number, task, order)
-            if best is None or mine[:2] > best[:2]:
-                best = mine
+        for service_class, line in group.lines.items():
+            if best is not None and _at_most(state, service_class, line) < best[:2]:
+                continue
+            for task, order in _heads(state, group, line, resource):
+                mine = (urgency(state.policy, task, state.now_ns), -task.number, task, order)
+                if best is None or mine[:2] > best[:2]:
+                    best = mine
     return None if best is None else best[2:]
 
 
-def _heads(state: State, group: Group, resource: Resource) -> Iterator[tuple[Task, str]]:
-    """The candidates of a group: of each class the most urgent by order and by target, and with scores the best one."""
+def _at_most(state: State, service_class: str, line: Line) -> tuple[int, int]:
+    """Urgency and number that nobody of a line exceeds: those of its first, if its target were now."""
+    head = line.by_order.first
+    assert head is not None  # noqa: S101 - a group keeps no empty lines
+    return most_urgent(state.policy, service_class, head[0], state.now_ns), -head[1]
+
+
+def _heads(state: State, group: Group, line: Line, resource: Resource) -> Iterator[tuple[Task, str]]:
+    """The candidates of a line: the most urgent by order and by target, or with scores the best one."""
+    head = line.by_order.first
+    assert head is not None  # noqa: S101 - a group keeps no empty lines
+    first = state.tasks[head[2]]
+    if first.excluded:
+        allowed = next(_open_to(state, line, resource), None)
+        if allowed is None:
+            return
+        first = allowed
     queue = state.queue_policy(group.signature.queue)
-    is_scored = rank_of(queue, group.signature.channel) == "score"
-    for service_class, line in group.lines.items():
-        head = line.by_order.first
-        if head is None:
-            continue
-        first = state.tasks[head[2]]
-        if first.excluded:
-            allowed = next(_open_to(state, line, resource), None)
-            if allowed is None:
-                continue
-            first = allowed
-        if is_scored:
-            yield _best_scored(state, first, islice(_open_to(state, line, resource), 1, _SCORED), resource)
-            continue
-        yield first, "priority" if priority_of(state.policy, first) else "order"
-        key = line.by_target.first if class_of(state.policy, service_class).boost_s else None
-        if key is not None and key[2] != first.id:
-            nearest = state.tasks[key[2]]
-            if not is_excluded(nearest, resource.id, state.now_ns):
-                yield nearest, "deadline"
+    if rank_of(queue, group.signature.channel) == "score":
+        yield _best_scored(state, first, islice(_open_to(state, line, resource), 1, _SCORED), resource)
+        return
+    yield first, "priority" if priority_of(state.policy, first) else "order"
+    key = line.by_target.first if class_of(state.policy, first.service_class).boost_s else None
+    if key is not None and key[2] != first.id:
+        nearest = state.tasks[key[2]]
+        if not is_excluded(nearest, resource.id, state.now_ns):
+            yield nearest, "deadline"
 
 
 def _open_to(state: State, line: Line, resource: Resource) -> Iterator[Task]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.assign.capacity import weight_for
 from router.assign.errors import Conflict
 from router.assign.hold import expect_customer
 from router.assign.match import seek_tasks
@@ -57,8 +58,7 @@ def resume_now(state: State, task: Task) -> None:
         task.preferred = (resource.id, *(name for name in task.preferred if name != resource.id))
         move(state, task, task.queue, "requeued", is_excluding=False, reason="no_room")
         return
-    limit = resource.channels[task.channel].weight
-    assignment.weight = task.weight if limit is None else limit
+    assignment.weight = weight_for(resource, task.channel, task.weight)
     state.reweigh(resource, task.channel, 0, assignment.weight)
     assignment.state = follow(ASSIGNMENT, assignment.state, AssignmentMove.RESUME, f"task {task.id}")
     task.state = follow(TASK, task.state, TaskMove.RESUME, f"task {task.id}")

@@ -18,7 +18,7 @@ from router.assign.transition import PRESENCE, Presence, PresenceMove, TaskState
 if TYPE_CHECKING:
     from router.assign.command import PutResource, Restore, SetPresence, Suspect
     from router.assign.entity import Task
-    from router.assign.index import Group
+    from router.assign.group import Group
     from router.assign.state import State
 
 CHOSEN = {

@@ -8,7 +8,7 @@ from router.assign.requirement import signature_of, steps_of
 
 if TYPE_CHECKING:
     from router.assign.entity import Task
-    from router.assign.index import Group
+    from router.assign.group import Group
     from router.assign.state import State
 
 

@@ -204,8 +204,6 @@ def propose(state: State, command: Propose) -> str | Same:
     queue = next((each for each in state.queues.values() if each.matching == command.number), None)
     if queue is None:  # its time was over
         return Same("engine")
-    queue.matching = queue.matching_ns = 0
-    state.touch("queue", queue.name)
     has_offered, pairs = False, {pair.task_id: pair for pair in command.pairs if _holds(state, pair, queue.name)}
     for pair in list(pairs.values()):
         task, resource = state.tasks[pair.task_id], state.resources[pair.resource_id]
@@ -214,6 +212,10 @@ def propose(state: State, command: Propose) -> str | Same:
             continue
         offer(state, task, resource, "score", "score", pair.score)
         has_offered = True
+    if command.has_more and has_offered:
+        return queue.name
+    queue.matching = queue.matching_ns = 0
+    state.touch("queue", queue.name)
     if not has_offered or not is_gathering(state, queue.name):
         seek_all(state, queue.name)
     return queue.name

@@ -58,3 +58,9 @@ def urgency(policy: Policy, task: Task, now_ns: int) -> int:
     slack_s = (task.target_ns - now_ns) / 1e9
     nearness = min(1.0, max(0.0, 1.0 - slack_s / task.target_s))
     return steady + int(of.boost_s * nearness * 1e12)
+
+
+def most_urgent(policy: Policy, service_class: str, order: int, now_ns: int) -> int:
+    """What the urgency of a task in this place of a line can't exceed: that of one whose target is now."""
+    of = class_of(policy, service_class)
+    return _milli(of.slope) * now_ns - order + int(of.boost_s * 1e12)

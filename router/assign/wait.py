@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from router.assign.entity import Task
-    from router.assign.index import Group
+    from router.assign.group import Group
     from router.assign.state import State
 
 _HALVINGS = 12

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOGGER = logging.getLogger("takt.assign")
-_CHECKPOINT_COMMANDS = 500
-"""Between two checkpoints. A start replays that many at most, in 50 ms; the rows that they change take 1 to 3 ms to
+_CHECKPOINT_COMMANDS = 250
+"""Between two checkpoints. A start replays that many at most, in 25 ms; the rows that they change take 1 to 2 ms to
 encode, and for so long a checkpoint keeps the event loop from other work."""
 _LEASES_A_TURN = 32
 """Silent resources that are told of in one go: some ms of steps. The others follow when the event loop had its turn."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fallbacks.breaker import Breaker, BreakerSettings, Ending
 from models.errors import ModelError
 from router.assign.command import Pair, Propose
+from router.assign.urgency import order_of
 from router.desk import solve
 from router.desk.outcome import OutcomeModel
 from router.desk.pairing import Meeting, meet, prefer, rank_all, read_sides, score_all
@@ -40,6 +41,8 @@ _INLINE_PAIRS = 2_500
 """50 x 50: 0.1 ms of a solver, which is what the way to a thread and back costs. Larger ones run there."""
 _MOST = 64
 """Matchings in work at once: more are not begun, for they would only wait for the one thread."""
+_AT_ONCE = 40
+"""Pairs that are proposed in one step, some 1 ms."""
 _BREAKER = BreakerSettings(min_calls=5)
 
 
@@ -111,7 +114,10 @@ class Matcher:
         except Exception:
             self.failed_total += 1
             _LOGGER.exception("matching_failed", extra={"queue": matching.queue})
-        self._propose(Propose(number=matching.number, pairs=pairs))
+        for first in range(0, max(1, len(pairs)), _AT_ONCE):
+            part, has_more = pairs[first : first + _AT_ONCE], first + _AT_ONCE < len(pairs)
+            self._propose(Propose(number=matching.number, pairs=part, has_more=has_more))
+            await asyncio.sleep(0)
 
     async def _pairs(self, state: State, matching: Matching) -> tuple[Pair, ...]:
         meeting, queue = meet(state, matching), state.queue_policy(matching.queue)
@@ -122,6 +128,7 @@ class Matcher:
         else:
             scores = rank_all(queue, tasks, resources) if score is None else score_all(score, tasks, resources)
             scored, pairs = await self._solve(_with(meeting, scores))
+        pairs.sort(key=lambda pair: order_of(state.policy, tasks[pair[0]]))  # the answer is given in parts
         return tuple(Pair(tasks[i].id, resources[j].id, float(scored.scores[i, j])) for i, j in pairs)
 
     async def _solve(self, meeting: Meeting) -> tuple[Problem, Matched]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from router.assign.index import free_key, idle_since
 from router.assign.match import is_excluded
+from router.assign.rank import free_key, idle_since
 from router.assign.score import parse, value_of
 from router.assign.urgency import priority_of, urgency
 from router.desk.solve import Problem
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from router.assign.entity import Resource, Task
     from router.assign.gather import Matching
-    from router.assign.index import Group
+    from router.assign.group import Group
     from router.assign.policy import QueuePolicy, ScorePolicy
     from router.assign.score import Term
     from router.assign.state import State

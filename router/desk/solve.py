@@ -59,22 +59,9 @@ def solve(problem: Problem) -> Matched:
     """
     if not problem.allowed.any():
         return []
-    values = np.where(problem.allowed, _ranked(problem), 0.0)
+    values = np.where(problem.allowed, ranked(problem), 0.0)
     tasks, resources = load()(values, maximize=True)
     return [(int(i), int(j)) for i, j in zip(tasks, resources, strict=True) if problem.allowed[i, j]]
-
-
-def solve_greedily(problem: Problem) -> Matched:
-    """Pair by pair, the best one of those that are left: what the optimum is compared with."""
-    values = np.where(problem.allowed, _ranked(problem), -np.inf)
-    pairs: Matched = []
-    for _ in range(min(values.shape)):
-        i, j = np.unravel_index(int(values.argmax()), values.shape)
-        if values[i, j] == -np.inf:
-            break
-        pairs.append((int(i), int(j)))
-        values[i, :] = values[:, j] = -np.inf
-    return sorted(pairs)
 
 
 def value_of(problem: Problem) -> NDArray[np.float64]:
@@ -108,7 +95,7 @@ def _share(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     return (seconds - least) / width if width > 0 else np.zeros(len(seconds))
 
 
-def _ranked(problem: Problem) -> NDArray[np.float64]:
+def ranked(problem: Problem) -> NDArray[np.float64]:
     """Values, raised so that each of them outweighs all that comes after it in the order that the module names.
 
     One pair's values differ by at most 1, so a whole matching's by `most`. A class of age is worth more than that, and

@@ -18,7 +18,6 @@ from router.policy.project import fit, parse_toml
 from router.simulate.day import AT_ONCE, S, Spread
 
 SLOT_S = 900
-_MIDNIGHT = "24:00"
 _MOST_CUSTOMERS = 200_000
 Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
 Span = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]

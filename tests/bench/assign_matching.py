@@ -26,9 +26,10 @@ from router.assign.policy import ChannelPolicy, Policy, QueuePolicy, ScorePolicy
 from router.desk import matcher as matching
 from router.desk import solve as solving
 from router.desk.desk import Desk
-from router.desk.solve import Problem, solve, solve_greedily, value_of
+from router.desk.solve import Problem, solve, value_of
 from router.log.memory import MemoryJournal
 from tests.bench.report import parser, table, verdict, write_json
+from tests.greedy_pairs import solve_greedily
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

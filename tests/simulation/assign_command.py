@@ -270,12 +270,13 @@ class Commands:
         return SetQueue(queue=self._queue(), is_open=self._rng.choice((True, True, False, None)))
 
     def _propose(self, state: State) -> Command:
-        """Answers a matching with random pairs, now and then late, twice, or with strangers; else: time passes."""
+        """Answers a matching with random pairs, some in parts, late, twice, or with strangers; else: time passes."""
         if not self.matchings:
             return Tick()
         rng = self._rng
         asked = rng.choice(self.matchings)
-        if rng.random() < 0.8:
+        has_more = rng.random() < 0.3
+        if not has_more and rng.random() < 0.8:
             self.matchings.remove(asked)
         del self.matchings[:-8]
         tasks = list(asked.task_ids)
@@ -286,4 +287,5 @@ class Commands:
             people.append(self._resource(state))
         # Strict is wrong here: the shorter side limits the pairs.
         pairs = [Pair(task, person, rng.random()) for task, person in zip(tasks, people, strict=False)]
-        return Propose(number=asked.number + (rng.random() < 0.02), pairs=tuple(pairs))
+        part = pairs[: rng.randint(0, len(pairs))] if has_more else pairs
+        return Propose(number=asked.number + (rng.random() < 0.02), pairs=tuple(part), has_more=has_more)

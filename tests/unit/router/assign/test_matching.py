@@ -245,6 +245,35 @@ def test_without_an_answer_of_the_solver_everybody_is_matched_all_the_same() -> 
     assert {*floor.asked("t"), *floor.asked("u")} == {"ana", "ben"}
 
 
+def test_a_proposal_may_come_in_parts() -> None:
+    floor = floor_of(window_ms=100)
+    for name in ("ana", "ben", "cem"):
+        floor.agent(name, most=1)
+    for name in "tuv":
+        floor.task(name)
+    floor.now_ns += 100_000_000
+    (matching,) = floor.do(do.Tick()).matchings
+    floor.do(do.Propose(number=matching.number, pairs=(do.Pair("t", "ben"),), has_more=True))
+    assert (floor.asked("t"), floor.asked("u")) == (["ben"], [])
+    floor.do(do.Propose(number=matching.number, pairs=(do.Pair("u", "cem"),)))
+    assert floor.asked("u") == ["cem"]
+    floor.wait(0.1)
+    assert floor.asked("v") == ["ana"], "who was left over is gathered anew"
+
+
+def test_a_part_of_which_nothing_holds_ends_the_matching() -> None:
+    floor = floor_of(window_ms=100)
+    floor.agent("ana", most=1)
+    floor.agent("ben", most=1)
+    floor.task("t")
+    floor.task("u")
+    floor.now_ns += 100_000_000
+    (matching,) = floor.do(do.Tick()).matchings
+    floor.do(do.Propose(number=matching.number, pairs=(do.Pair("gone", "ben"),), has_more=True))
+    assert {*floor.asked("t"), *floor.asked("u")} == {"ana", "ben"}
+    assert floor.do(do.Propose(number=matching.number, pairs=(do.Pair("t", "ben"),))).is_repeat
+
+
 def test_a_proposal_that_has_become_wrong_does_no_harm() -> None:
     floor = floor_of(window_ms=100)
     floor.agent("ana", most=1)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.desk.solve import Matched, Problem, age_class, load, solve, solve_greedily, value_of
+from router.desk.solve import Matched, Problem, age_class, load, solve, value_of
+from tests.greedy_pairs import solve_greedily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
