@@ -40,13 +40,22 @@ def of_task(state: State, task: Task) -> int:
     if task.state in WAITING:
         late = 0 if task.is_late else task.target_ns
         first = _first(
-            task.ttl_ns, late, task.step_ns, task.trigger_ns, task.customer_until_ns, *task.excluded.values()
-        )
+            task.ttl_ns, late, warns_ns(state, task), task.step_ns, task.trigger_ns, task.customer_until_ns,
+            *task.excluded.values(),
+        )  # fmt: skip
         if task.state is TaskState.OFFERED:
             return _first(first, *(expires_ns(state, task, offer.expires_ns) for offer in task.offers
                                    if offer.state is OfferState.PENDING))  # fmt: skip
         return first
     return _first(own, task.ttl_ns, task.pause_ns, task.customer_until_ns)
+
+
+def warns_ns(state: State, task: Task) -> int:
+    """When it is told that a waiting task's target is near; 0: not, or not any more."""
+    share = state.queue_policy(task.queue).warn_share
+    if not share or task.is_warned or task.is_late:
+        return 0
+    return task.target_ns - int((1 - share) * task.target_s * 1e9)
 
 
 def ends_ns(state: State, task: Task) -> int:

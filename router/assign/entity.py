@@ -95,6 +95,8 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     target_s: float = 0.0
     is_late: bool = False
     """That time has passed while it waited."""
+    is_warned: bool = False
+    """And it was told that it is near."""
     ttl_s: float
     ttl_ns: int
     """When it is given up: waiting, or in one pair of hands without a word from the customer."""

@@ -36,7 +36,7 @@ def transfer(state: State, command: TransferTask) -> str:
     add_context(task, command.context)
     if command.is_age_reset:
         task.queued_ns = task.target_ns = 0
-        task.is_late = False
+        task.is_late = task.is_warned = False
     is_held = task.assignment is not None
     if target is None:
         return move(state, task, queue, "transferred", is_excluding=is_held)

@@ -68,6 +68,7 @@ class QueuePolicy(_Strict, frozen=True, kw_only=True):
     description: str = ""
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     target_s: Annotated[float, Meta(gt=0, le=86_400, description="service level: accepted within")] = 20.0
+    warn_share: Annotated[float, Meta(ge=0, lt=1, description="of the target, then a warning is told; 0: never")] = 0.0
     short_abandon_s: Annotated[float, Meta(ge=0, le=600, description="who leaves sooner is not counted")] = 0.0
     most: Annotated[int, Meta(ge=1, le=1_000_000, description="waiting at once")] = 10_000
     ttl_s: Annotated[

@@ -96,6 +96,7 @@ def _queue(rng: Random, names: tuple[str, ...]) -> QueuePolicy:
     return QueuePolicy(
         priority=rng.choice((0, 0, 1)),
         target_s=rng.choice((5.0, 20.0)),
+        warn_share=rng.choice((0.0, 0.5)),
         most=rng.choice((3, 10_000)),
         ttl_s=rng.choice((60.0, 600.0, 86_400.0)),
         hours=rng.choice((None, None, None, "office")),

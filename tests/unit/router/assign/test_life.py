@@ -309,6 +309,25 @@ def test_what_waits_too_long_is_given_up_and_a_missed_target_is_told_once() -> N
     assert floor.told("t") == ["task.queued", "task.sla_breached", "task.canceled"]
 
 
+def test_a_warning_is_told_once_before_a_target_is_missed() -> None:
+    floor = Floor({"queues": {"cards": {"ttl_s": 100, "target_s": 20, "warn_share": 0.75}}})
+    floor.task("t")
+    floor.wait(14.9)
+    assert floor.told("t") == ["task.queued"]
+    floor.wait(0.1)
+    assert floor.told("t") == ["task.queued", "task.sla_warning"]
+    floor.wait(5)
+    assert floor.told("t") == ["task.queued", "task.sla_warning", "task.sla_breached"]
+
+
+def test_no_warning_comes_after_the_target_when_nobody_looked_in_time() -> None:
+    floor = Floor({"queues": {"cards": {"target_s": 20, "warn_share": 0.5}}})
+    floor.task("t")
+    floor.now_ns += 25_000_000_000
+    floor.do(do.Tick())
+    assert floor.told("t") == ["task.queued", "task.sla_breached"]
+
+
 def test_a_change_names_the_version_it_is_of() -> None:
     floor = Floor({"queues": {"cards": {}}, "skills": ["german"]})
     task = floor.task("t")
