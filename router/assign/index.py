@@ -42,6 +42,7 @@ class Index:
         self.traits: dict[str, frozenset[str]] = {}  # the conditions that hold for a resource
         # Of each resource: the groups it is eligible for, and its key where it is free for such a task.
         self._members: dict[str, dict[Group, FreeKey | None]] = {}
+        self._asks: dict[str, dict[Ask, dict[Group, None]]] = {}  # and the same groups by what they ask
         self._stale: dict[str, Resource] = {}  # those that have changed since they were placed
         # A task that may be offered now: where, and its class and keys there. Two dicts: a tuple with a group in it
         # would be one more object for the garbage collector to look at, for each task.
@@ -175,6 +176,10 @@ class Index:
                 del self._asking[queue][group]
             for resource_id in group.members:
                 del self._members[resource_id][group]
+                asks = self._asks[resource_id]
+                del asks[group.ask][group]
+                if not asks[group.ask]:
+                    del asks[group.ask]
 
     def _enrol(self, group: Group, resource: Resource) -> None:
         asked = group.signature
@@ -186,6 +191,7 @@ class Index:
         group.members.add(resource.id)
         members = self._members[resource.id]
         members[group] = None
+        self._asks[resource.id].setdefault(group.ask, {})[group] = None
         self._attend(group, resource, 1)
         self._set_free(group, members, self._free_key(resource, *group.ask))
 
@@ -207,7 +213,7 @@ class Index:
         facts = {"resource": _facts(resource)}
         conditions = self._state.step_conditions.items()
         self.traits[resource.id] = frozenset(text for text, holds in conditions if holds(facts))
-        self._members[resource.id] = {}
+        self._members[resource.id], self._asks[resource.id] = {}, {}
         asking: dict[Group, None] = {}
         for queue in resource.queues:
             self._staff.setdefault(queue, {})[resource.id] = resource
@@ -220,6 +226,7 @@ class Index:
         for queue in resource.queues:
             self._staff[queue].pop(resource.id, None)  # a queue can be named twice
         self._stale.pop(resource.id, None)
+        del self._asks[resource.id]
         for group, key in self._members.pop(resource.id).items():
             group.members.discard(resource.id)
             self._attend(group, resource, -1)
@@ -228,11 +235,8 @@ class Index:
 
     def groups_of(self, resource: Resource) -> list[Group]:
         """The groups for which it is free now."""
-        members = self._members[resource.id]
-        if resource.id not in self._stale:
-            return [group for group, key in members.items() if key is not None]
-        keys = self._keys(resource)
-        return [group for group in members if keys[group.ask] is not None]
+        asks = self._asks[resource.id].items()
+        return [group for ask, groups in asks if self._free_key(resource, *ask) is not None for group in groups]
 
     def deserted(self, resource: Resource) -> Iterator[Group]:
         """The groups that it could help in which somebody waits, and nobody who could is signed in."""
@@ -262,18 +266,13 @@ class Index:
     def settle(self) -> None:
         """Make `Group.free` true; to be called in a step before it is read."""
         for resource in self._stale.values():
-            members, keys = self._members[resource.id], self._keys(resource)
-            for group in members:
-                self._set_free(group, members, keys[group.ask])
+            members = self._members[resource.id]
+            for ask, groups in self._asks[resource.id].items():
+                key = self._free_key(resource, *ask)
+                for group in groups:
+                    if members[group] != key:
+                        self._set_free(group, members, key)
         self._stale.clear()
-
-    def _keys(self, resource: Resource) -> dict[Ask, FreeKey | None]:
-        """Free for what, and in which place, by what its groups ask."""
-        keys: dict[Ask, FreeKey | None] = {}
-        for group in self._members[resource.id]:
-            if group.ask not in keys:
-                keys[group.ask] = self._free_key(resource, *group.ask)
-        return keys
 
     def is_free(self, group: Group, resource: Resource) -> bool:
         """Whether it could take such a task now."""
@@ -301,12 +300,11 @@ class Index:
 
     def _set_free(self, group: Group, members: dict[Group, FreeKey | None], key: FreeKey | None) -> None:
         before = members[group]
-        if key != before:
-            if before is not None:
-                group.free.remove(before)
-            if key is not None:
-                group.free.add(key)
-            members[group] = key
+        if before is not None:
+            group.free.remove(before)
+        if key is not None:
+            group.free.add(key)
+        members[group] = key
 
 
 def _facts(resource: Resource) -> dict[str, object]:

@@ -13,7 +13,7 @@ from router.assign.hold import propose
 from router.assign.rank import rank_of
 from router.assign.score import score_one
 from router.assign.transition import TaskState
-from router.assign.urgency import class_of, most_urgent, priority_of, urgency
+from router.assign.urgency import ceiling, class_of, priority_of, urgency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,37 +119,30 @@ def seek_tasks(state: State, resource: Resource) -> None:
 
 def _best(state: State, resource: Resource) -> tuple[Task, str] | None:
     """Whose turn it is with a resource, and why."""
+    policy, now_ns = state.policy, state.now_ns
     best: tuple[int, int, Task, str] | None = None
+    ceilings: dict[str, int] = {}
     for group in state.index.groups_of(resource):
         if not group.size or gather.is_gathering(state, group.signature.queue):
             continue
         for service_class, line in group.lines.items():
-            if best is not None and _at_most(state, service_class, line) < best[:2]:
+            if service_class not in ceilings:
+                ceilings[service_class] = ceiling(policy, service_class, now_ns)
+            head = line.by_order.first
+            if head is None or (best is not None and (ceilings[service_class] - head[0], -head[1]) < best[:2]):
                 continue
             for task, order in _heads(state, group, line, resource):
-                mine = (urgency(state.policy, task, state.now_ns), -task.number, task, order)
+                mine = (urgency(policy, task, now_ns), -task.number, task, order)
                 if best is None or mine[:2] > best[:2]:
                     best = mine
     return None if best is None else best[2:]
 
 
-def _at_most(state: State, service_class: str, line: Line) -> tuple[int, int]:
-    """Urgency and number that nobody of a line exceeds: those of its first, if its target were now."""
-    head = line.by_order.first
-    assert head is not None  # noqa: S101 - a group keeps no empty lines
-    return most_urgent(state.policy, service_class, head[0], state.now_ns), -head[1]
-
-
 def _heads(state: State, group: Group, line: Line, resource: Resource) -> Iterator[tuple[Task, str]]:
     """The candidates of a line: the most urgent by order and by target, or with scores the best one."""
-    head = line.by_order.first
-    assert head is not None  # noqa: S101 - a group keeps no empty lines
-    first = state.tasks[head[2]]
-    if first.excluded:
-        allowed = next(_open_to(state, line, resource), None)
-        if allowed is None:
-            return
-        first = allowed
+    first = next(_open_to(state, line, resource), None)
+    if first is None:
+        return
     queue = state.queue_policy(group.signature.queue)
     if rank_of(queue, group.signature.channel) == "score":
         yield _best_scored(state, first, islice(_open_to(state, line, resource), 1, _SCORED), resource)

@@ -60,7 +60,7 @@ def urgency(policy: Policy, task: Task, now_ns: int) -> int:
     return steady + int(of.boost_s * nearness * 1e12)
 
 
-def most_urgent(policy: Policy, service_class: str, order: int, now_ns: int) -> int:
-    """What the urgency of a task in this place of a line can't exceed: that of one whose target is now."""
+def ceiling(policy: Policy, service_class: str, now_ns: int) -> int:
+    """What the urgency of a task of a class and its place in the line can't exceed together: its target is now."""
     of = class_of(policy, service_class)
-    return _milli(of.slope) * now_ns - order + int(of.boost_s * 1e12)
+    return _milli(of.slope) * now_ns + int(of.boost_s * 1e12)
