@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from loadtest.agents.book import together
 from loadtest.errors import RunError
 from loadtest.quantity import encode_quantity
 from loadtest.run import PhaseRecord, Run, RunRecord, create, open_run, save
@@ -143,6 +144,7 @@ def _record(placed: Sequence[_Placed], phases: Sequence[PhaseRecord], names: dic
         repeats += [msgspec.structs.replace(one, row=one.row + row) for one in each.run.record.repeats]
         row += len(each.run.planned)
     workers = [worker for record in records for worker in record.workers]
+    by_end = [each.run.record for each in sorted(placed, key=lambda each: each.shift_ns + each.run.record.ended_ns)]
     return msgspec.structs.replace(
         records[0],
         id=hashlib.sha256(" ".join(record.id for record in records).encode()).hexdigest()[:8],
@@ -154,6 +156,7 @@ def _record(placed: Sequence[_Placed], phases: Sequence[PhaseRecord], names: dic
         workers=tuple(msgspec.structs.replace(worker, index=at) for at, worker in enumerate(workers)),
         faults=tuple(sorted(faults, key=lambda fault: fault.begin_ns)),
         repeats=tuple(repeats),
+        agents=together([record.agents for record in by_end if record.agents is not None]),
         environment={
             key: " | ".join(dict.fromkeys(record.environment[key] for record in records if key in record.environment))
             for key in dict.fromkeys(key for record in records for key in record.environment)

@@ -54,6 +54,7 @@ from router.telemetry.registry import Metrics
 from router.telemetry.span import SpanKeeper, open_export
 from router.webhooks.hub import WebhookHub
 from router.webhooks.journal import JournalLog, behind
+from router.webhooks.settings import idle
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -300,6 +301,8 @@ def build_app(config: Config, *, allow_faults: bool = False, log_to_memory: bool
         app.adapters = AdapterHub(settings.adapters, desk, IdSource(clock, rng).next_id)
         app.webhooks = WebhookHub(settings.webhooks, clock, rng, metrics)
         app.adapters.register(app.webhooks)
+    elif settings.webhooks and has_desk:
+        _LOGGER.warning("webhooks_idle", extra={"why": idle(settings.webhooks, settings.files.queues)})
     if allow_faults:
         store = log.fault if isinstance(log, GroupLog) else StoreFault()
         app.faults = Faults(random.Random(rng.getrandbits(64)), loop, executor, store)

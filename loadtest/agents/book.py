@@ -14,12 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_COUNTS = (
+    *("offers", "accepted", "lost_races", "expired", "refused", "reconnected", "over_capacity", "completed"),
+    "in_time",
+)
+
+
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
-    """Times in ms."""
+    """Times in ms. Percentiles of several runs together: None, as those of each do not tell them."""
 
     count: int
-    p50_ms: float
-    p99_ms: float
+    p50_ms: float | None
+    p99_ms: float | None
     max_ms: float
 
 
@@ -103,10 +109,9 @@ class Book:
         self.counts[{409: "lost_races", 410: "expired"}.get(status, "refused")] += 1
 
     def close(self, waiting: int) -> AgentsRecord:
-        names = ("offers", "accepted", "lost_races", "expired", "refused", "reconnected", "over_capacity", "completed")
         return AgentsRecord(
             agents=self.agents,
-            **{name: self.counts[name] for name in (*names, "in_time")},
+            **{name: self.counts[name] for name in _COUNTS},
             waiting=waiting,
             offered=_waits(self.offered_ms),
             assigned=_waits(self.assigned_ms),
@@ -131,6 +136,32 @@ class Hands:
 
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._weights
+
+
+def together(records: Sequence[AgentsRecord]) -> AgentsRecord | None:
+    """Several runs against one server as one; None of none.
+
+    The agents of each are the same ones, and what the last one left in the queues is what waited in the end.
+    Args: records: by the ends of their runs.
+    """
+    if not records:
+        return None
+    return AgentsRecord(
+        agents=max(each.agents for each in records),
+        **{name: sum(getattr(each, name) for each in records) for name in _COUNTS},
+        waiting=records[-1].waiting,
+        offered=_all_waits([each.offered for each in records]),
+        assigned=_all_waits([each.assigned for each in records]),
+        told=_all_waits([each.told for each in records]),
+    )
+
+
+def _all_waits(parts: Sequence[Waits | None]) -> Waits | None:
+    known = [each for each in parts if each is not None]
+    if len(known) <= 1:
+        return known[0] if known else None
+    count, max_ms = sum(each.count for each in known), max(each.max_ms for each in known)
+    return Waits(count=count, p50_ms=None, p99_ms=None, max_ms=max_ms)
 
 
 def _ms(begin: datetime, end: datetime) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadtest.errors import FAILED, RunError
+from loadtest.errors import RunError
 from loadtest.gate.judge import GateResult, judge
 from loadtest.quantity import to_json
 from loadtest.report import page, text
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
-    from loadtest.agents.book import AgentsRecord
     from loadtest.compare import Comparison
     from loadtest.report.summary import Summary
     from loadtest.run import Run
@@ -59,36 +58,9 @@ def conclude(
         say(*to_markdown(summary).splitlines())
     else:
         _tell(summary)
-        if run.record.agents is not None:
-            _tell_agents(run.record.agents)
     for path in files:
         note(f"written: {path}")
-    is_broken = run.record.agents is not None and run.record.agents.over_capacity > 0
-    return FAILED if is_broken else summary.exit_code
-
-
-def _tell_agents(agents: AgentsRecord) -> None:
-    """What those saw who took the tasks."""
-    say("", f"{agents.agents} simulated agents")
-    waits = (("created to offered", agents.offered), ("created to assigned", agents.assigned), ("told", agents.told))
-    table(
-        ("time", "tasks", "p50 ms", "p99 ms", "longest ms"),
-        [
-            (name, f"{each.count:,}", f"{each.p50_ms:,.1f}", f"{each.p99_ms:,.1f}", f"{each.max_ms:,.1f}")
-            for name, each in waits
-            if each is not None
-        ],
-    )
-    share = f" ({agents.in_time / agents.accepted:.1%})" if agents.accepted else ""
-    facts(
-        [
-            ("offers", f"{agents.offers:,}; accepted {agents.accepted:,}, of these in time {agents.in_time:,}{share}"),
-            ("not accepted", f"{agents.lost_races:,} lost races, {agents.expired:,} too late, {agents.refused:,} else"),
-            ("completed", f"{agents.completed:,}; still waiting in the end {agents.waiting:,}"),
-            ("reconnected", f"{agents.reconnected:,}"),
-            ("over capacity", f"{agents.over_capacity:,}" + (": FAIL, must be 0" if agents.over_capacity else "")),
-        ]
-    )
+    return summary.exit_code
 
 
 def _not_judged(result: GateResult) -> GateResult:

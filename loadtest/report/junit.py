@@ -11,13 +11,12 @@ from loadtest.terminal import clean
 if TYPE_CHECKING:
     from loadtest.report.summary import Summary
 
-_INVALID = ("invalid", "interrupted")
-
 
 def to_junit(summary: Summary, *, strict: bool = False) -> bytes:
     """One test case a gate: fail is a failure, inconclusive skipped; of an invalid or interrupted run all are errors.
 
-    A run without gates has one case, `valid`, so that the file says whether there was a run at all.
+    A run without gates has one case, `valid`, so that the file says whether there was a run at all; one with simulated
+    agents has one more, `over_capacity`.
     Args: strict: inconclusive is a failure too.
     """
     name = f"loadtest.{summary.origin.name}"
@@ -29,12 +28,16 @@ def to_junit(summary: Summary, *, strict: bool = False) -> bytes:
     cases = [(f"{name}.{each.on}", each.gate, each.verdict, each.why) for each in summary.gates]
     for classname, gate, verdict, why in cases or [(name, "valid", "pass", "")]:
         case = SubElement(suite, "testcase", classname=clean(classname), name=clean(gate))
-        if summary.verdict in _INVALID:
+        if not summary.is_judged:
             SubElement(case, "error", message=summary.verdict, type=summary.verdict).text = reasons
         elif verdict == "fail" or (strict and verdict == "inconclusive"):
             SubElement(case, "failure", message=clean(why), type=verdict)
         elif verdict == "inconclusive":
             SubElement(case, "skipped", message=clean(why))
+    if summary.agents is not None:
+        case = SubElement(suite, "testcase", classname=clean(f"{name}.agents"), name="over_capacity")
+        if summary.over_capacity:
+            SubElement(case, "failure", message=reasons, type="fail")
     suite.set("tests", str(len(suite.findall("testcase"))))
     for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
         suite.set(plural, str(len(suite.findall(f"testcase/{kind}"))))

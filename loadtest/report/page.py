@@ -63,6 +63,7 @@ def _sections(summary: Summary) -> Iterator[Section]:
         evidence.attainment,
         evidence.ladder,
         evidence.quality,
+        detail.agents,
         detail.waterfall,
         detail.little,
         detail.failures,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from loadtest.agents.book import AgentsRecord
 from loadtest.compare import Comparison
 from loadtest.errors import FAILED, INCONCLUSIVE, INTERRUPTED, INVALID, PASSED
 from loadtest.gate.judge import GateResult, overall
@@ -33,7 +34,11 @@ EXIT_CODES: dict[Verdict, int] = {
 
 
 class Summary(Part, frozen=True, kw_only=True):
-    """The JSON output. `verdict`: interrupted and invalid go before what gates say; ungated: no gate was asked for."""
+    """The JSON output.
+
+    `verdict`: fail whenever an agent held more than it may; else interrupted and invalid go before what gates say;
+    ungated: no gate was asked for. `agents`: as in run.json; null: the scenario has none.
+    """
 
     schema: Literal["loadtest-summary/1"] = "loadtest-summary/1"
     verdict: Verdict
@@ -47,11 +52,22 @@ class Summary(Part, frozen=True, kw_only=True):
     attainment: Attainment
     ladder: Ladder
     quality: Quality
+    agents: AgentsRecord | None
     waterfall: Waterfall | None
     little: Little | None
     failures: Failures
     origin: Origin
     comparison: Comparison | None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether what the gates say tells of the server."""
+        return self.validity.valid and self.origin.status == "complete"
+
+    @property
+    def over_capacity(self) -> int:
+        """Times that an agent held more than it may; anything but 0 is a defect of the server."""
+        return 0 if self.agents is None else self.agents.over_capacity
 
 
 def summarise(run: Run, whole: View, results: tuple[GateResult, ...], comparison: Comparison | None = None) -> Summary:
@@ -75,6 +91,7 @@ def summarise(run: Run, whole: View, results: tuple[GateResult, ...], comparison
         attainment=tell_attainment(measured),
         ladder=tell_ladder(whole, measured),
         quality=tell_quality(run, measured, throughput.seconds),
+        agents=run.record.agents,
         waterfall=tell_waterfall(measured),
         little=tell_little(whole),
         failures=tell_failures(measured),
@@ -84,6 +101,8 @@ def summarise(run: Run, whole: View, results: tuple[GateResult, ...], comparison
 
 
 def _verdict(run: Run, validity: Validity, results: tuple[GateResult, ...]) -> Verdict:
+    if run.record.agents is not None and run.record.agents.over_capacity:
+        return "fail"  # that it was seen stays true, whatever became of the run
     if run.record.status == "interrupted":
         return "interrupted"
     if not validity.valid or run.record.status != "complete":

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from loadtest.quantity import show_ns
+from loadtest.report.draw.detail import AGENT_TIMES, agent_counts, agent_times
 from loadtest.report.draw.evidence import episode_words, gate_interval, gate_value
 from loadtest.report.draw.section import banner_words, books_line, headlines, workers_line
-from loadtest.report.draw.words import clock, count, percent, rate, time, time_or_dash
+from loadtest.report.draw.words import clock, count, counted, percent, rate, time, time_or_dash
 
 if TYPE_CHECKING:
     from loadtest.report.summary import Summary
@@ -43,7 +44,7 @@ def books_lines(summary: Summary) -> list[str]:
 
 
 def tables(summary: Summary) -> list[Table]:
-    """Gates, percentiles, who answered, what broke and healed; those that have rows."""
+    """Gates, percentiles, who answered, what broke and healed, what agents saw; those that have rows."""
     gates = tuple(
         (each.gate, each.on, each.verdict, gate_value(each, each.value), gate_interval(each), count(each.n), each.why)
         for each in summary.gates
@@ -77,4 +78,9 @@ def tables(summary: Summary) -> list[Table]:
         Table(("after", "from", "to", "degraded after", "full again"), episodes),
         Table(("without an answer", "outcome", "requests"), failures),
     ]
+    if (told := summary.agents) is not None:
+        found += [
+            Table((counted(told.agents, "simulated agent"), "number"), tuple(agent_counts(told))),
+            Table(AGENT_TIMES, tuple(agent_times(told))),
+        ]
     return [each for each in found if each.rows]

@@ -51,10 +51,15 @@ _S = 1_000_000_000
 _ECHO_NS = 60 * _S
 _MOST_ECHOES = 10_000
 NOBODY = 0
+# What is Chatwoot's to choose, kept far within the bounds of a context from `POST /v1/tasks`: a conversation that
+# was refused for its labels would be a customer whom nobody helps.
+_MOST_LABELS, _MOST_LABEL_CHARS = 100, 128
+_Number = Annotated[int, Meta(le=2**63 - 1)]
+"""What a log can hold."""
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
-    id: int | None = None
+    id: _Number | None = None
 
 
 class People(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,14 +70,28 @@ class People(msgspec.Struct, frozen=True, kw_only=True):
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a conversation that is used; the rest of a payload is not read."""
 
-    id: Annotated[int, Meta(ge=1)]
+    id: Annotated[_Number, Meta(ge=1)]
     """Its number in the account, as API and URLs have it."""
-    inbox_id: int | None = None
+    inbox_id: _Number | None = None
     channel: Annotated[str, Meta(max_length=200)] | None = None
     status: Annotated[str, Meta(max_length=50)] = ""
     priority: Annotated[str, Meta(max_length=50)] | None = None
-    labels: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
+    labels: tuple[str, ...] = ()
     meta: People = People()
+
+    @property
+    def kept_labels(self) -> list[str]:
+        """Those that a task's context has."""
+        return [label for label in self.labels if len(label) <= _MOST_LABEL_CHARS][:_MOST_LABELS]
+
+    @property
+    def left_out(self) -> str:
+        """What a task's context does not have; empty: it has all."""
+        missing = len(self.labels) - len(self.kept_labels)
+        if not missing:
+            return ""
+        bounds = f"{_MOST_LABELS} of up to {_MOST_LABEL_CHARS} characters are kept"
+        return f"{missing} of {len(self.labels)} labels left out: {bounds}"
 
 
 class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +172,7 @@ def _open(talk: Conversation, now: Situation, settings: ChatwootSettings, key: s
         customer_id="" if sender is None or sender.id is None else f"{NAME}-{sender.id}",
         priority=_PRIORITIES.get(talk.priority or ""),
         preferred=(now.agent,) if now.agent else (),
-        context={NAME: {"account": settings.account, "conversation": talk.id, "labels": list(talk.labels)}},
+        context={NAME: {"account": settings.account, "conversation": talk.id, "labels": talk.kept_labels}},
     )
     if not now.agent:
         return (create,)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from router.adapters import chatwoot, rocketchat
 from router.adapters.desk import AgentOffline, Report, UnknownAgent, give
 from router.adapters.selection import Selection
-from router.assign.command import CancelTask
+from router.assign.command import CancelTask, CreateTask
 from router.assign.errors import Refused
 from router.assign.transition import TERMINAL, WAITING, Presence, TaskState
 from router.log.errors import LogUnavailable
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from router.assign.event import Event
     from router.webhooks.hub import WebhookHub
 
+_LOGGER = logging.getLogger("takt.adapters")
 _S = 1_000_000_000
 # As a webhook's by default. Who is assigned is old news after an hour; what is given up is kept for an operator.
 _PLAN = RetryPlan(5 * _S, 600 * _S, 3_600 * _S, most_inflight=8, most_pending=1_000, most_dead=1_000)
@@ -168,7 +172,12 @@ class Chatwoot:
         commands = chatwoot.translate(event, talk, chatwoot.Situation(task, agent, new_id), settings, delivery)
         if agent and any(getattr(command, "resource_id", "") for command in commands):
             _check_agent(self._desk, agent, "meta.assignee.id")
-        return await _report(self._desk, commands, _id_of(task) or (new_id if commands else None))
+        report = await _report(self._desk, commands, _id_of(task) or (new_id if commands else None))
+        is_new = report.outcome == "applied" and any(isinstance(command, CreateTask) for command in commands)
+        if not (is_new and talk.left_out):
+            return report
+        _LOGGER.warning("adapter_left_out", extra={"adapter": chatwoot.NAME, "task": new_id, "why": talk.left_out})
+        return msgspec.structs.replace(report, detail=f"{report.detail}; {talk.left_out}")
 
     def _task_of(self, conversation: int) -> Task | None:
         state = self._desk.state

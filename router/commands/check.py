@@ -34,6 +34,7 @@ from router.policy.project import (
     read_utterances,
 )
 from router.queues import fit_queues, problems_of, unknown_targets
+from router.webhooks.settings import idle
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -155,6 +156,9 @@ def _check_queues(config: Config, routes: RoutesFile | None, findings: Findings)
     path = config.queues_path
     if path is None:
         findings.rows.append(("queues", "-", "none, so decisions create no tasks"))
+        if config.settings.webhooks:
+            told = idle(config.settings.webhooks, config.settings.files.queues)
+            findings.warnings.append(f"{shown(config.folder / 'takt.toml')}: {told}")
         return ()
     raw = findings.attempt(parse_toml, path)
     policy: Policy | None = None if raw is None else findings.attempt(fit_queues, raw, str(path))

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import inspect
 
 from router.domain.interaction import Interaction, InteractionBatch
+from router.domain.place import with_names
 from router.http.errors import Malformed, UnsupportedType
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _ENCODE: dict[str, Callable[[Any], bytes]] = {
     JSON: msgspec.json.Encoder().encode,
     MSGPACK: msgspec.msgpack.Encoder().encode,
 }
+_DECODE: dict[str, Callable[[bytes], Any]] = {JSON: msgspec.json.decode, MSGPACK: msgspec.msgpack.decode}
 _UNKNOWN = re.compile(r"^(?:Object contains unknown field `.*?`|Invalid enum value .*?)(?: - at `\$(.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[[^]]*\]")
 # Bounds what a condition that reads a list may cost; together with the rules of router/policy/expression.py.
@@ -48,7 +50,8 @@ class Decoder:
         try:
             value = self._decode[media_type](body)
         except msgspec.ValidationError as error:
-            raise Malformed(_in_words(str(error)) + _allowed(self._into, str(error))) from None
+            said = self._with_names(str(error), media_type, body)
+            raise Malformed(_in_words(said) + _allowed(self._into, str(error))) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Malformed(f"the body is not {media_type.removeprefix('application/')}: {error}") from None
         except RecursionError:
@@ -59,6 +62,12 @@ class Decoder:
             for number, each in enumerate(value.interactions):
                 check_context(each.context, f"$.interactions[{number}].context")
         return value
+
+    def _with_names(self, message: str, media_type: str, body: bytes) -> str:
+        try:
+            return with_names(message, self._into, _DECODE[media_type](body))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):  # what comes after the mistake
+            return message
 
 
 def media_type_of(content_type: str | None) -> str:

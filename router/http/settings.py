@@ -8,6 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from router.domain.interaction import Criticality
+from router.http.credential import check_secret
+
+_LEAST_SECRET = 32
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,10 +63,13 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     secret: Annotated[
         str,
         Meta(
-            pattern=r"^([!-~]{32,256})?\Z",
             description="signs agents' tokens: 32 to 256 printable ASCII characters, no blank; empty: there are none",
         ),
     ] = ""
+
+    def __post_init__(self) -> None:
+        if self.secret:
+            check_secret("secret", self.secret, _LEAST_SECRET)
 
     def __repr__(self) -> str:
         """Without the secret, wherever this ends up."""

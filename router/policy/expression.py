@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cel
 
 from router.policy.errors import ExpressionError
+from router.policy.syntax import syntax_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -122,8 +123,7 @@ def _compile(source: str) -> cel.Program:
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
         # The parser panics on some inputs, with an exception outside `Exception`.
-        why = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ExpressionError(f"`{source}` is not CEL: {why}") from None
+        raise ExpressionError(syntax_error(source, str(error) or type(error).__name__)) from None
 
 
 def _blank_strings(source: str) -> str:

@@ -15,6 +15,7 @@ from models.data import Example, read_csv
 from models.errors import DataError
 from models.spec import OUT_OF_SCOPE
 from router.domain.decision import Target
+from router.domain.place import with_names
 from router.policy.column import MAX_COLUMNS, SOURCES, is_source
 from router.policy.errors import PolicyError
 
@@ -167,11 +168,15 @@ def fit(raw: dict[str, Any], into: type[T], where: str) -> T:
         return msgspec.convert(raw, into)
     except msgspec.ValidationError as error:
         message, _, at = str(error).partition(" - at ")
-        key = at.rpartition("$")[2].strip("`").removeprefix(".")
-        hint = _allowed(into, key) if "unknown field" in message or "enum value" in message else ""
+        hint = _allowed(into, _key(at)) if "unknown field" in message or "enum value" in message else ""
+        key = _key(with_names(str(error), into, raw).partition(" - at ")[2])
         is_table = ": " in where  # it names the table already
         place = where if is_table and not key else f"{where}: {key or 'top level'}"
         raise PolicyError(f"{place}: {message[:1].lower()}{message[1:]}{hint}") from None
+
+
+def _key(at: str) -> str:
+    return at.rpartition("$")[2].strip("`").removeprefix(".")
 
 
 def _allowed(into: type[Any], key: str) -> str:

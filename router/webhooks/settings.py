@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
 from router.webhooks.signature import key_of
 from router.webhooks.url import check_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TYPES = re.compile(r"\*|[a-z]+\.(\*|[a-z_]+)")
 
@@ -63,3 +66,12 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def __repr__(self) -> str:
         """Without what is secret, wherever this ends up."""
         return f"WebhookSettings(types={self.types!r})"
+
+
+def idle(names: Iterable[str], queues: str) -> str:
+    """What to say of webhooks of a server without queues. Args: queues: `files.queues`."""
+    told = ", ".join(f"webhooks.{name}" for name in names)
+    return (
+        f"{told}: nothing is sent, because without queues there are no tasks; "
+        f"files.queues = {queues!r} is no file: write one and name it there, or take the webhook out"
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadtest.agents.book import AgentsRecord, Waits
 from loadtest.gate.judge import judge
 from loadtest.report.page import render
 from loadtest.report.summary import summarise
@@ -59,7 +60,7 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with everything in it: phases, a fault, three rungs, misses of each kind, gates of each verdict."""
+    """A run with everything in it: phases, a fault, three rungs, misses, gates of each verdict, simulated agents."""
     folder = tmp_path_factory.mktemp("report")
     rng = np.random.default_rng(5)
     intended = np.sort(rng.integers(0, 60 * S, 6_000))
@@ -81,6 +82,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         phase=intended >= 10 * S,
         faults=(FaultRecord(kind="server", what="large.delay_ms=80", begin_ns=19 * S, end_ns=30 * S),),
+        agents=AgentsRecord(
+            agents=40, offers=5_120, accepted=4_900, in_time=4_711, lost_races=12, expired=31, refused=0,
+            completed=4_870, waiting=3, reconnected=1, over_capacity=0,
+            offered=Waits(count=4_950, p50_ms=3.1, p99_ms=2_400, max_ms=9_100),
+            assigned=Waits(count=4_900, p50_ms=810, p99_ms=5_900, max_ms=14_000),
+            told=Waits(count=5_120, p50_ms=0.9, p99_ms=6, max_ms=48),
+        ),
         workers=(
             WorkerHealth(
                 index=0, ended="done", wall_ns=60 * S, cpu_ns=9 * S, paced_total=6_000, sent_total=6_000,

@@ -1,21 +1,80 @@
-"""The page's later sections: where time went, whether the books are right, failures, comparison, origin."""
+"""The page's later sections: agents, where time went, whether the books are right, failures, comparison, origin."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING
 
-from loadtest.quantity import show_ns
+from loadtest.quantity import MS, show_ns
 from loadtest.report.draw.bar import draw_histogram, draw_waterfall
 from loadtest.report.draw.section import Section
-from loadtest.report.draw.table import Code, Mark, Number, Why, draw_table, side_by_side
-from loadtest.report.draw.words import clock, count, percent, rate, time_or_dash
+from loadtest.report.draw.table import Cell, Code, Mark, Number, Why, draw_table, side_by_side
+from loadtest.report.draw.words import clock, count, counted, percent, rate, time_or_dash
+from loadtest.report.section.part import share_of
 
 if TYPE_CHECKING:
+    from loadtest.agents.book import AgentsRecord
     from loadtest.compare import Metric
     from loadtest.report.summary import Summary
 
+AGENT_TIMES = ("from", "tasks", "p50", "p99", "longest")
 COMPARED = {"better": "pass", "equal": "pass", "worse": "fail", "different": "open", "inconclusive": "open"}
+
+
+def agents(summary: Summary) -> Section | None:
+    """None: the scenario has none."""
+    told = summary.agents
+    if told is None:
+        return None
+    times: list[tuple[Cell, ...]] = [(row[0], *map(Number, row[1:])) for row in agent_times(told)]
+    counts = [(name, Number(cell)) for name, cell in agent_counts(told)]
+    return Section(
+        "agents",
+        "Simulated agents",
+        f"{counted(told.agents, 'agent')} took the tasks that the requests began. Waits are by the server's clock, an"
+        " offer's way to its agent by the clocks of both; the warm-up is included.",
+        side_by_side(
+            draw_table("How long it took", AGENT_TIMES, times),
+            draw_table("What they saw", ("what", "number"), counts),
+        ),
+    )
+
+
+def agent_times(told: AgentsRecord) -> list[tuple[str, ...]]:
+    """Of each kind of wait that was seen: `AGENT_TIMES`."""
+    waits = (
+        ("created to first offered", told.offered),
+        ("created to assigned", told.assigned),
+        ("offered to told the agent", told.told),
+    )
+    return [
+        (
+            name,
+            count(each.count),
+            *("not merged" if ms is None else show_ns(ms * MS) for ms in (each.p50_ms, each.p99_ms)),
+            show_ns(each.max_ms * MS),
+        )
+        for name, each in waits
+        if each is not None
+    ]
+
+
+def agent_counts(told: AgentsRecord) -> list[tuple[str, str]]:
+    """What happened, and how often."""
+    in_time = percent(share_of(told.in_time, told.accepted))
+    found = (
+        ("offered", told.offers),
+        ("accepted", told.accepted),
+        (f"accepted within the queue's target ({in_time})", told.in_time),
+        ("not accepted: lost a race", told.lost_races),
+        ("not accepted: too late", told.expired),
+        ("not accepted: else", told.refused),
+        ("completed", told.completed),
+        ("still waiting in the end", told.waiting),
+        ("connected again", told.reconnected),
+        ("over capacity (must be 0)", told.over_capacity),
+    )
+    return [(name, count(number)) for name, number in found]
 
 
 def waterfall(summary: Summary) -> Section | None:

@@ -33,14 +33,16 @@ class Section(NamedTuple):
 def banner_words(summary: Summary) -> list[str]:
     """The verdict in sentences; the same in the page, in Markdown and in a terminal."""
     lines = []
+    if summary.over_capacity:
+        lines.append(f"Agents held more than they may, {counted(summary.over_capacity, 'time')}.")
     if summary.verdict == "invalid":
         lines.append("The numbers of this run do not tell about the server.")
-    if summary.verdict == "interrupted":
+    if summary.origin.status == "interrupted":
         lines.append("The run was interrupted, so no gate was judged; what was not sent by then is unsent.")
     if summary.origin.status == "planned":
         lines.append("The run was ended from outside before it was over.")
     lines += [_sentence(reason) for reason in summary.validity.reasons]
-    if summary.verdict in {"invalid", "interrupted"}:
+    if not summary.is_judged:
         return lines
     if not summary.gates:
         lines.append("No gate was asked for, so nothing was held or broken.")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from loadtest.agents.agent import SimulatedAgent
-from loadtest.agents.book import Assignment, Book, Hands, Offer, Task
+from loadtest.agents.book import AgentsRecord, Assignment, Book, Hands, Offer, Task, Waits, together
 from loadtest.command.outcome import conclude
 from loadtest.errors import FAILED, PASSED
 from loadtest.quantity import MS, Ns
@@ -189,6 +189,32 @@ def test_what_the_server_says_of_its_load_is_looked_at() -> None:
     assert book.counts["over_capacity"] == 1
 
 
+def seen(offers: int, waiting: int, assigned: Waits | None) -> AgentsRecord:
+    book = Book(3)
+    book.counts.update(offers=offers, accepted=offers - 1, in_time=offers - 2, over_capacity=1)
+    return msgspec.structs.replace(book.close(waiting), assigned=assigned)
+
+
+def test_of_several_runs_counts_are_sums_and_percentiles_are_not_told() -> None:
+    one = seen(10, 5, Waits(count=9, p50_ms=1, p99_ms=2, max_ms=30))
+    other = seen(20, 4, Waits(count=19, p50_ms=3, p99_ms=4, max_ms=5))
+    found = together([one, other])
+    assert found is not None
+    assert (found.offers, found.accepted, found.in_time, found.over_capacity, found.completed) == (30, 28, 26, 2, 0)
+    assert (found.agents, found.waiting) == (3, 4)  # the same people, and what the last one left
+    assert found.assigned == Waits(count=28, p50_ms=None, p99_ms=None, max_ms=30)
+    assert found.offered is None
+
+
+def test_what_only_one_run_tells_is_as_it_told_it() -> None:
+    one, silent = seen(10, 5, Waits(count=9, p50_ms=1, p99_ms=2, max_ms=30)), seen(1, 0, None)
+    assert together([]) is None
+    assert together([one]) == one
+    both = together([one, silent])
+    assert both is not None
+    assert both.assigned == one.assigned
+
+
 @pytest.mark.parametrize(("over", "code"), [(0, PASSED), (1, FAILED)])
 def test_a_run_in_which_somebody_held_too_much_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], over: int, code: int
@@ -203,4 +229,6 @@ def test_a_run_in_which_somebody_held_too_much_fails(
     save(made.path, msgspec.structs.replace(made.record, agents=book.close(0)))
     told = Namespace(html=None, junit=None, json=False, md=False, strict=False)
     assert conclude(open_run(made.path), told) == code
-    assert "2 simulated agents" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "2 simulated agents" in out
+    assert ("FAIL: Agents held more than they may, 1 time." in out) == (over > 0)

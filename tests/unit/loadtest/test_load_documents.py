@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from loadtest import errors
+from loadtest.agents.book import Book
 from loadtest.command import arguments
 from loadtest.compare import compare
 from loadtest.gate.expression import METRICS, gate_of
@@ -119,11 +120,12 @@ def test_every_exit_code_and_outcome_is_in_the_manual() -> None:
 def test_every_section_of_a_report_is_explained(tmp_path: Path) -> None:
     latency_ns = np.where(np.arange(2_000) % 50 == 0, 90 * MS, 10 * MS)
     base, new = (view(fabricate(tmp_path / name, latency_ns)) for name in ("base", "new"))
-    run = fabricate(tmp_path / "run", latency_ns, degraded=np.where(np.arange(2_000) % 3 == 0, "budget", "none"))
+    degraded = np.where(np.arange(2_000) % 3 == 0, "budget", "none")
+    run = fabricate(tmp_path / "run", latency_ns, degraded=degraded, agents=Book(3).close(0))
     results = judge(view(run), [GateSpec(expr="p99 <= 50ms")], payloads=run.payloads)
     found = compare([(base, new)], np.random.default_rng(1))
     page = render(summarise(run, view(run), results, found))
     titles = {unescape(each) for each in re.findall(r"<h2[^>]*>(.*?)</h2>", page)}
     explained = set(re.findall(r"^## (.+)$", PAGES["docs/reading-a-report.md"], re.MULTILINE))
-    assert "Gates" in titles
+    assert {"Gates", "Simulated agents"} <= titles
     assert titles <= explained

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from loadtest.agents.book import Book
 from loadtest.errors import RunError
 from loadtest.health import check
 from loadtest.merge import merge
@@ -125,6 +126,21 @@ def test_names_are_renumbered_and_rows_move(tmp_path: Path) -> None:
             assert record.channels[whole.planned["channel"][first + at]] == channel
     assert [each.row for each in record.repeats] == [1_007]
     assert record.faults[0].begin_ns == 3 * S
+
+
+def test_what_the_agents_of_all_runs_saw(tmp_path: Path) -> None:
+    runs = []
+    for name, offers, waiting, ended_s in (("long", 10, 5, 30), ("short", 20, 4, 10)):
+        book = Book(3)
+        book.counts["offers"] = offers
+        began_ns = S * (name == "short")
+        runs.append(part(tmp_path, name, wall_ns=began_ns, ended_ns=ended_s * S, agents=book.close(waiting)))
+    both = merge(runs, tmp_path / "both").record.agents
+    assert both is not None
+    assert (both.agents, both.offers) == (3, 30)
+    assert both.waiting == 5  # seen by the one that ended last, though it began first
+    nobody = [part(tmp_path, "one"), part(tmp_path, "other", wall_ns=S)]
+    assert merge(nobody, tmp_path / "nobody").record.agents is None
 
 
 def test_what_never_happened_does_not_move(tmp_path: Path) -> None:

@@ -13,24 +13,32 @@ import msgspec
 import numpy as np
 import pytest
 
+from loadtest.agents.book import AgentsRecord, Waits
 from loadtest.compare import Comparison, compare
 from loadtest.gate.judge import judge
 from loadtest.quantity import to_json
 from loadtest.report.draw.evidence import episode_words
 from loadtest.report.draw.plot import nice
-from loadtest.report.draw.section import headlines
+from loadtest.report.draw.section import banner_words, headlines
 from loadtest.report.draw.words import clock, percent
 from loadtest.report.junit import to_junit
 from loadtest.report.markdown import to_markdown
 from loadtest.report.page import render
 from loadtest.report.summary import Summary, summarise
 from loadtest.report.text import books_lines, tables, verdict_lines
-from loadtest.run import FaultRecord, PhaseRecord, Run, WorkerHealth
+from loadtest.run import FaultRecord, PhaseRecord, Run, WorkerHealth, open_run
 from loadtest.sample import NEVER
 from loadtest.scenario.spec import GateSpec
 from loadtest.view import view
 from tests.fabricated import MS, S, fabricate, scenario
 
+AGENTS = AgentsRecord(
+    agents=7, offers=1_234, accepted=800, in_time=600, lost_races=31, expired=32, refused=33, completed=700,
+    waiting=34, reconnected=35, over_capacity=0,
+    assigned=Waits(count=801, p50_ms=1.5, p99_ms=2_500, max_ms=60_000),
+    told=Waits(count=9, p50_ms=None, p99_ms=None, max_ms=3),
+)  # fmt: skip
+OVER = msgspec.structs.replace(AGENTS, over_capacity=2)
 PASSING, FAILING, OPEN = "attainment() >= 0.5", "p99 <= 1ms", "attainment() >= 0.999999"
 
 
@@ -61,6 +69,11 @@ def summary_of(run: Run, *gates: str, comparison: Comparison | None = None) -> S
         ((PASSING,), {"lag_ns": 50 * MS}, "invalid", 4),
         ((PASSING,), {"workers": ()}, "invalid", 4),
         ((PASSING,), {"status": "planned"}, "invalid", 4),
+        ((PASSING,), {"agents": AGENTS}, "pass", 0),
+        ((PASSING,), {"agents": OVER}, "fail", 1),
+        ((), {"agents": OVER}, "fail", 1),
+        ((PASSING,), {"agents": OVER, "lag_ns": 50 * MS}, "fail", 1),
+        ((PASSING,), {"agents": OVER, "status": "interrupted"}, "fail", 1),
     ],
 )
 def test_verdict_and_exit_code(
@@ -98,6 +111,41 @@ def test_json_has_every_section_and_no_infinity(tmp_path: Path) -> None:
     assert set(told) == set(Summary.__struct_fields__)
     assert told["latency"]["quantiles"][-1]["intended_ns"] is None
     assert [gate["verdict"] for gate in told["gates"]] == ["pass", "fail"]
+
+
+def test_what_agents_saw_comes_back_from_disk_and_is_in_every_report(tmp_path: Path) -> None:
+    made = a_run(tmp_path / "run", agents=AGENTS)
+    summary = summary_of(open_run(made.path), PASSING)
+    assert msgspec.json.decode(to_json(summary))["agents"] == msgspec.to_builtins(AGENTS)
+    page, told = render(summary), to_markdown(summary)
+    section = page[page.index('<h2 id="agents">') : page.index('<h2 id="failures">')]
+    (counts, times) = tables(summary)[-2:]
+    assert counts.columns[0] == "7 simulated agents"
+    counted = [cell for _, cell in counts.rows]
+    assert counted == ["1,234", "800", "600", "31", "32", "33", "700", "34", "35", "0"]
+    assert "(75 %)" in counts.rows[2][0]
+    assert times.rows == (
+        ("created to assigned", "801", "1.50 ms", "2.50 s", "60.0 s"),
+        ("offered to told the agent", "9", "not merged", "not merged", "3.00 ms"),
+    )
+    for row in (*counts.rows, *times.rows):
+        assert f"| {' | '.join(row)} |" in told
+        assert row[0].replace("'", "&#x27;") in section
+        assert all(f'<td class="n">{cell}</td>' in section for cell in row[1:])
+    nobody = summary_of(a_run(tmp_path / "nobody"), PASSING)
+    assert nobody.agents is None
+    assert 'id="agents"' not in render(nobody)
+    assert "agents" not in to_markdown(nobody)
+
+
+def test_who_held_too_much_is_said_even_of_a_run_whose_gates_tell_nothing(tmp_path: Path) -> None:
+    late = summary_of(a_run(tmp_path / "late", agents=OVER, lag_ns=50 * MS), PASSING)
+    said, *rest = banner_words(late)
+    assert "2 times" in said
+    assert any("late" in line for line in rest)
+    assert not any("held." in line for line in rest)
+    assert said in render(late)
+    assert said in to_markdown(late)
 
 
 class _Page(HTMLParser):
@@ -216,6 +264,9 @@ def test_junit_of_every_verdict(tmp_path: Path) -> None:
     invalid = summary_of(a_run(tmp_path / "invalid", lag_ns=50 * MS), PASSING, FAILING)
     assert junit_kinds(invalid) == [["error"], ["error"]]
     assert junit_kinds(summary_of(a_run(tmp_path / "none"))) == [[]]
+    assert junit_kinds(summary_of(a_run(tmp_path / "agents", agents=AGENTS), PASSING)) == [[], []]
+    over = summary_of(a_run(tmp_path / "over", agents=OVER, lag_ns=50 * MS), PASSING)
+    assert junit_kinds(over) == [["error"], ["failure"]]
 
 
 def test_comparison_is_shown(tmp_path: Path) -> None:

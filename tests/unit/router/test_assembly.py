@@ -6,6 +6,7 @@ import asyncio
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from router.assembly import App, build_app, plan_version
@@ -14,6 +15,7 @@ from router.config import Config
 from router.policy.errors import PolicyError
 from router.policy.project import read_project
 from router.telemetry.family import ReadingFamily
+from router.webhooks.settings import WebhookSettings
 from tests.http_project import RULES, write_project
 from tests.jobs import job_of, linear, work_of
 from tests.spine import Spine, play, served
@@ -95,6 +97,26 @@ def test_a_route_to_a_queue_that_is_not_there_refuses_to_start(tmp_path: Path) -
             build_app(config)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("queues", "has_desk", "lines"), [("", True, 1), ("", False, 0), (QUEUES, True, 0)])
+def test_webhooks_that_nothing_can_be_told_are_named_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, queues: str, has_desk: bool, lines: int
+) -> None:
+    config = write_project(tmp_path, None)
+    if queues:
+        (tmp_path / "queues.toml").write_text(queues, encoding="utf-8")
+    hook = WebhookSettings(url="https://crm.example/", secrets=("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",))
+    settings = msgspec.structs.replace(config.settings, webhooks={"crm": hook})
+
+    async def main() -> None:
+        told = msgspec.structs.replace(config, settings=settings)
+        await build_app(told, log_to_memory=True, has_desk=has_desk).close()
+
+    asyncio.run(main())
+    said = [vars(record)["why"] for record in caplog.records if record.message == "webhooks_idle"]
+    assert len(said) == lines
+    assert all("webhooks.crm: nothing is sent" in each and "files.queues" in each for each in said)
 
 
 def test_a_condition_that_fails_is_counted_under_its_rules_name(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from tests.cli_runs import edit, takt
 if TYPE_CHECKING:
     from router.commands.check import Findings
 
+SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+
 
 @pytest.fixture
 def project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
@@ -126,6 +128,18 @@ def test_check_of_a_project_without_queues(project: Path) -> None:
     edit(project / "takt.toml", 'queues = "queues.toml"', 'queues = "my.toml"')
     (problem,) = _check(project).problems
     assert "my.toml: no such file" in problem
+
+
+def test_check_warns_of_webhooks_without_queues(project: Path) -> None:
+    file, hook = project / "takt.toml", f'[webhooks.crm]\nurl = "https://crm.example"\nsecrets = ["{SECRET}"]\n'
+    file.write_text(f"{file.read_text(encoding='utf-8')}{hook}", encoding="utf-8")
+    before = _check(project)
+    (project / "queues.toml").unlink()
+    after = _check(project)
+    assert (before.problems, after.problems) == ([], [])
+    (warning,) = set(after.warnings) - set(before.warnings)
+    for said in ("takt.toml: webhooks.crm: nothing is sent", "files.queues = 'queues.toml' is no file: write one"):
+        assert said in warning
 
 
 def test_check_says_a_file_that_is_not_toml_once(project: Path) -> None:

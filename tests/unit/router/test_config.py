@@ -110,13 +110,31 @@ def test_an_override_replaces_the_key_of_a_caller_whose_name_has_capitals(tmp_pa
         (f'[callers.a]\nkey = "{KEY}"\n[callers.b]\nkey = "{KEY}"\n', "callers.b.key: is the same as callers.a.key"),
         (f'[server]\nadmin_token = "{KEY}"\n[callers.a]\nkey = "{KEY}"\n', "is the same as server.admin_token"),
         ('[server]\nmost_critical = "top"\n', "server.most_critical: "),
+        (
+            f'[callers.shop]\nkey = "{KEY[1:]}"\n',
+            "key: must be 16 to 256 printable ASCII characters without a blank; make",
+        ),
+        (
+            f'[agents]\nsecret = "{KEY}"\n',
+            "agents: secret: must be 32 to 256 printable ASCII characters without a blank",
+        ),
+        (f'[agents]\nsecret = "{KEY} {KEY}"\n', "make one with `openssl rand -hex 32`"),
+        (f'[agents]\nsecret = "{KEY}{KEY}\\n"\n', "agents: secret: must be"),
+        (f'[agents]\nsecret = "{KEY}{KEY}ü"\n', "agents: secret: must be"),
+        (f'[agents]\nsecret = "{KEY * 17}"\n', "agents: secret: must be"),
     ],
 )
-def test_what_is_wrong_with_callers_is_said_without_their_keys(tmp_path: Path, text: str, said: str) -> None:
+def test_what_is_wrong_with_keys_is_said_in_words_and_without_them(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(PolicyError) as caught:
         callers(tmp_path, text)
     assert said in str(caught.value)
     assert KEY[1:] not in str(caught.value)
+    assert "[!-~]" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["", KEY * 2, KEY * 16])
+def test_a_secret_of_agents(tmp_path: Path, secret: str) -> None:
+    assert callers(tmp_path, f'[agents]\nsecret = "{secret}"\n').agents.secret == secret
 
 
 @pytest.mark.parametrize("name", ["TAKT__CALLERS__SHOP", "TAKT__SERVER__PORT__X", "TAKT__CALLERS____KEY", "TAKT__A__"])

@@ -64,7 +64,7 @@ def test_the_version_is_that_of_the_content() -> None:
         ("[queues.'a b']", "queues.toml: queues.a b: "),
         ("[queues.cards]\nmost = 0", "queues.toml: queues.cards: most: "),
         ("[queues.cards]\nrank = 'best'", "queues.cards: rank: invalid enum value 'best'; allowed: longest_idle,"),
-        ("[queues.cards]\nskills = { cards = 6 }", "queues.toml: queues.cards: skills"),
+        ("[queues.cards]\nskills = { cards = 6 }", "queues.toml: queues.cards: skills.cards: expected `int` <= 5"),
         ("[queues.cards]\nsteps = [{ for_s = -1 }]", "queues.toml: queues.cards: steps[0].for_s: "),
         ("[queues]\n[ramp]\nmany = 3", "queues.toml: ramp: object contains unknown field `many`; allowed: most"),
         ("version = 'x'\n[queues.cards]", "queues.toml: version: is made from the content"),

@@ -20,6 +20,8 @@ from router.assign.command import Accept, PutResource, RequeueTask, SetPresence
 from router.assign.entity import ChannelLimit
 from router.assign.policy import Policy, QueuePolicy
 from router.assign.transition import TaskState
+from router.http import codec
+from router.http.settings import ServerSettings
 from tests import virtual
 from tests.desks import opened
 from tests.hooks import event
@@ -196,6 +198,28 @@ def test_the_same_conversation_is_one_task_however_often_it_is_told() -> None:
         assert len(side.open) == 1
 
     play(script)
+
+
+def test_what_a_context_may_not_hold_is_left_out_and_said_and_nobody_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    """The bounds of a context are those of `POST /v1/tasks`; the text of all is bounded by what a label is."""
+    labels = ["vip", "x" * 500_000, *(f"{'ü' * 125}{number:03}" for number in range(1_200))]
+    fields = {"x" * 1_000: {"deep": "y" * 100_000}}
+
+    async def script(side: Side) -> None:
+        report = await side.tell(opens(number=2**53, labels=labels, custom_attributes=fields))
+        (task,) = side.open
+        kept = task.context["chatwoot"]["labels"]
+        assert (len(kept), kept[:2]) == (100, ["vip", "ü" * 125 + "000"])
+        codec.check_context(task.context, "$.context", codec.LOG_BITS)
+        assert len(msgspec.json.encode(task.context)) <= ServerSettings().max_body_bytes
+        assert (report.outcome, report.task_id) == ("applied", task.id)
+        assert report.detail == "CreateTask; 1102 of 1202 labels left out: 100 of up to 128 characters are kept"
+        assert (await side.tell(opens(number=2**53, labels=labels))).outcome == "unchanged"
+        assert (await side.tell(opens(number=42))).detail == "CreateTask"
+
+    play(script)
+    (line,) = (vars(each) for each in caplog.records if each.message == "adapter_left_out")
+    assert (line["adapter"], line["why"].split()[0]) == ("chatwoot", "1102")
 
 
 def test_a_reopened_conversation_is_a_new_task_once_for_each_delivery() -> None:
@@ -385,6 +409,7 @@ def test_a_token_in_the_url_is_for_versions_that_sign_nothing() -> None:
         ({**opens(), "event": ""}, "$.event"),
         ({**opens(), "id": "41"}, "$.id"),
         ({**opens(), "id": 0}, "$.id"),
+        ({**opens(), "id": 2**63}, "$.id"),
         ({**opens(), "status": None}, "$.status"),
         ({**opens(), "meta": []}, "$.meta"),
         ({**opens(), "labels": "vip"}, "$.labels"),
