@@ -117,7 +117,7 @@ def _allowed(kind: Any, meta: msgspec.Meta | None) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind) if choice)
     if meta is not None:
-        bounds = [(">", meta.gt), ("≥", meta.ge), ("≤", meta.le)]
+        bounds = [(">", meta.gt), ("≥", meta.ge), ("<", meta.lt), ("≤", meta.le)]
         limits = " and ".join(f"{sign} {value:,}" for sign, value in bounds if value is not None)
         if limits:
             return limits

@@ -29,7 +29,8 @@ def to_junit(summary: Summary, *, strict: bool = False) -> bytes:
     for classname, gate, verdict, why in cases or [(name, "valid", "pass", "")]:
         case = SubElement(suite, "testcase", classname=clean(classname), name=clean(gate))
         if not summary.is_judged:
-            SubElement(case, "error", message=summary.verdict, type=summary.verdict).text = reasons
+            ended = "interrupted" if summary.origin.status == "interrupted" else "invalid"
+            SubElement(case, "error", message=ended, type=ended).text = reasons
         elif verdict == "fail" or (strict and verdict == "inconclusive"):
             SubElement(case, "failure", message=clean(why), type=verdict)
         elif verdict == "inconclusive":

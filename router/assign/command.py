@@ -221,7 +221,7 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
 class Propose(Command, frozen=True, kw_only=True, tag="propose"):
     """The answer to a `Matching`, or a part of it: pairs that are offered where they still can be.
 
-    Of one class those who wait longest are to be in the first part.
+    The most urgent of a class are to be in the first part.
     """
 
     number: int

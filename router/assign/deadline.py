@@ -39,8 +39,9 @@ def of_task(state: State, task: Task) -> int:
         return _first(task.ttl_ns, task.callback_ns, task.customer_until_ns)
     if task.state in WAITING:
         late = 0 if task.is_late else task.target_ns
+        warned = 0 if task.is_late or task.is_warned else warns_ns(state, task)
         first = _first(
-            task.ttl_ns, late, warns_ns(state, task), task.step_ns, task.trigger_ns, task.customer_until_ns,
+            task.ttl_ns, late, warned, task.step_ns, task.trigger_ns, task.customer_until_ns,
             *task.excluded.values(),
         )  # fmt: skip
         if task.state is TaskState.OFFERED:
@@ -51,11 +52,9 @@ def of_task(state: State, task: Task) -> int:
 
 
 def warns_ns(state: State, task: Task) -> int:
-    """When it is told that a waiting task's target is near; 0: not, or not any more."""
+    """When it is told that a waiting task's target is near; 0: never."""
     share = state.queue_policy(task.queue).warn_share
-    if not share or task.is_warned or task.is_late:
-        return 0
-    return task.target_ns - int((1 - share) * task.target_s * 1e9)
+    return task.target_ns - int((1 - share) * task.target_s * 1e9) if share else 0
 
 
 def ends_ns(state: State, task: Task) -> int:

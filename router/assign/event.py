@@ -6,6 +6,16 @@ from typing import Any
 
 import msgspec
 
+TYPES = (
+    "task.queued", "task.scheduled", "task.assigned", "task.released", "task.requeued", "task.transferred",
+    "task.escalated", "task.overflowed", "task.postponed", "task.paused", "task.resumed", "task.wrapping",
+    "task.completed", "task.canceled", "task.updated", "task.signal", "task.step_changed", "task.sla_warning",
+    "task.sla_breached", "offer.issued", "offer.accepted", "offer.declined", "offer.expired", "offer.rescinded",
+    "resource.updated", "resource.presence", "resource.missed", "resource.lease_suspect", "resource.restored",
+    "resource.lost", "queue.opened", "queue.closed", "policy.activated", "engine.resumed",
+)  # fmt: skip
+"""All that is told; a receiver who asks for something else would wait in vain."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Names as in CloudEvents 1.0; `seq` is consecutive for each subject, `position` orders all events of a shard.
@@ -16,7 +26,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     id: str
     """`{position}-{number}`, which is also the cursor of a stream."""
     type: str
-    """task.* offer.* resource.* queue.* policy.* engine.*"""
+    """One of `TYPES`."""
     subject: str
     """The id of the task (also for its offers), the resource or the queue."""
     seq: int

@@ -20,7 +20,7 @@ _SLICE_NS = 100_000_000
 
 
 class Matching(NamedTuple):
-    """What is to be solved: the most urgent tasks of a queue, and who is free for at least one of them."""
+    """What is to be solved: the most urgent tasks of a queue, sorted, and who is free for at least one of them."""
 
     number: int
     queue: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.assign import line
+from router.assign import deadline, line
 from router.assign.entity import Task
 from router.assign.errors import BadCommand, Conflict, Full, Same, StaleFence
 from router.assign.hold import end_assignment
@@ -136,6 +136,7 @@ def _reclassify(state: State, task: Task, service_class: str) -> None:
         if task.target_ns:
             task.target_ns += int(target_s * 1e9) - int(task.target_s * 1e9)
         task.target_s, task.is_late = target_s, task.is_late and task.target_ns <= state.now_ns
+        task.is_warned = task.is_warned and deadline.warns_ns(state, task) <= state.now_ns
     task.service_class = service_class
 
 

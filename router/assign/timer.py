@@ -72,7 +72,8 @@ def _task(state: State, task: Task) -> None:
 
 
 def _waiting(state: State, task: Task) -> None:
-    if _is_due(state, deadline.warns_ns(state, task)) and not _is_due(state, task.target_ns):
+    is_near = not task.is_warned and _is_due(state, deadline.warns_ns(state, task))
+    if is_near and not _is_due(state, task.target_ns):
         task.is_warned = True
         state.tell("task.sla_warning", task, queue=task.queue, target_s=task.target_s, target_ns=task.target_ns)
     if not task.is_late and _is_due(state, task.target_ns):

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, TypeVar
 from fallbacks.breaker import Breaker, BreakerSettings, Ending
 from models.errors import ModelError
 from router.assign.command import Pair, Propose
-from router.assign.urgency import order_of
 from router.desk import solve
 from router.desk.outcome import OutcomeModel
 from router.desk.pairing import Meeting, meet, prefer, rank_all, read_sides, score_all
@@ -114,6 +113,7 @@ class Matcher:
         except Exception:
             self.failed_total += 1
             _LOGGER.exception("matching_failed", extra={"queue": matching.queue})
+        # As the tasks of a matching, and so its pairs, are sorted: the most urgent first.
         for first in range(0, max(1, len(pairs)), _AT_ONCE):
             part, has_more = pairs[first : first + _AT_ONCE], first + _AT_ONCE < len(pairs)
             self._propose(Propose(number=matching.number, pairs=part, has_more=has_more))
@@ -128,7 +128,6 @@ class Matcher:
         else:
             scores = rank_all(queue, tasks, resources) if score is None else score_all(score, tasks, resources)
             scored, pairs = await self._solve(_with(meeting, scores))
-        pairs.sort(key=lambda pair: order_of(state.policy, tasks[pair[0]]))  # the answer is given in parts
         return tuple(Pair(tasks[i].id, resources[j].id, float(scored.scores[i, j])) for i, j in pairs)
 
     async def _solve(self, meeting: Meeting) -> tuple[Problem, Matched]:

@@ -176,7 +176,10 @@ def fit(raw: dict[str, Any], into: type[T], where: str) -> T:
 
 
 def _key(at: str) -> str:
-    return at.rpartition("$")[2].strip("`").removeprefix(".")
+    before, _, path = at.rpartition("$")
+    key = path.strip("`").removeprefix(".")
+    entry = before.removesuffix(" in `") if before.startswith("key '") else ""
+    return ": ".join(filter(None, (key, entry)))
 
 
 def _allowed(into: type[Any], key: str) -> str:

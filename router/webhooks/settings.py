@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
+from router.assign.event import TYPES
 from router.webhooks.signature import key_of
 from router.webhooks.url import check_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_TYPES = re.compile(r"\*|[a-z]+\.(\*|[a-z_]+)")
+_KNOWN = ("*", *dict.fromkeys(f"{each.partition('.')[0]}.*" for each in TYPES), *TYPES)
+_MAX_CHARS = 100
 
 
 class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,8 +62,10 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         for secret in self.secrets:
             key_of(secret)
         for each in self.types:
-            if not _TYPES.fullmatch(each):
-                raise ValueError(f'types: {each!r} is no type of event; write "task.assigned", "task.*" or "*"')
+            if each not in _KNOWN:
+                near = get_close_matches(each, _KNOWN, 1)
+                hint = f"did you mean {near[0]!r}?" if near else 'write "task.assigned", "task.*" or "*"'
+                raise ValueError(f"types: {each[:_MAX_CHARS]!r} is no type of event; {hint}")
 
     def __repr__(self) -> str:
         """Without what is secret, wherever this ends up."""

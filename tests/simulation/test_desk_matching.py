@@ -6,12 +6,14 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from fallbacks.breaker import State as BreakerState
 from models.errors import RunFailed
 from router.assign.command import Propose
-from router.assign.policy import Policy, QueuePolicy, ScorePolicy
+from router.assign.policy import ClassPolicy, Policy, QueuePolicy, ScorePolicy
+from router.desk import matcher
 from router.desk.outcome import OutcomeModel
 from router.desk.record import decode_command
 from tests.outcomes import write_outcome
@@ -87,6 +89,27 @@ def test_the_best_pairs_are_asked_at_the_end_of_the_window() -> None:
         assert place.loop.clock.now_ns() - began_ns < 110 * MS
 
     play(policy_of(), main)
+
+
+def test_a_large_matching_is_proposed_in_parts_the_most_urgent_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matcher, "_AT_ONCE", 2)
+
+    async def main(place: Place, desk: Desk) -> None:
+        await asyncio.sleep(1)
+        desk.submit_now(create("old", context={"topic": "cards"}))
+        desk.submit_now(create("hot", context={"topic": "cards"}, service_class="hot"))
+        desk.submit_now(create("new", context={"topic": "loans"}))
+        await asyncio.sleep(10)
+        await staff(desk, ana={"cards": 5}, ben={"cards": 4}, cem={"loans": 4})
+        await asyncio.sleep(0.3)
+        first, second = proposals(place)
+        assert [pair.task_id for pair in first.pairs] == ["hot", "old"]
+        assert [pair.task_id for pair in second.pairs] == ["new"]
+        assert (first.has_more, second.has_more) == (True, False)
+        assert asked(place)["new"] == "cem"
+
+    policy = msgspec.structs.replace(policy_of(window_ms=250.0), classes={"hot": ClassPolicy(slope=3.0)})
+    play(policy, main)
 
 
 def test_whoever_is_preferred_is_asked_whatever_the_scores() -> None:

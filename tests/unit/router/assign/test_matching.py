@@ -245,6 +245,16 @@ def test_without_an_answer_of_the_solver_everybody_is_matched_all_the_same() -> 
     assert {*floor.asked("t"), *floor.asked("u")} == {"ana", "ben"}
 
 
+def test_who_is_near_the_target_goes_before_who_is_older_in_another_line() -> None:
+    floor = Floor({"queues": {"a": {}, "b": {}}, "classes": {"hot": {"boost_s": 100.0, "target_s": 10.0}}})
+    floor.task("old", "a")
+    floor.wait(20)
+    floor.task("near", "b", service_class="hot")
+    floor.wait(9)  # 29 s of waiting against 9 and nine tenths of 100
+    floor.agent("ana", "a", "b", most=1)
+    assert (floor.asked("near"), floor.asked("old")) == (["ana"], [])
+
+
 def test_a_proposal_may_come_in_parts() -> None:
     floor = floor_of(window_ms=100)
     for name in ("ana", "ben", "cem"):

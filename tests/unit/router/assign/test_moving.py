@@ -162,6 +162,20 @@ def test_another_class_brings_its_target_with_it() -> None:
     assert floor.restored().hash() == floor.engine.hash()
 
 
+def test_a_target_that_moves_on_is_warned_of_again() -> None:
+    document = {"queues": {"cards": {"target_s": 20, "warn_share": 0.5}}, "classes": {"slow": {"target_s": 60}}}
+    floor = Floor(document)
+    floor.task("t")
+    floor.wait(10)
+    floor.do(do.UpdateTask(task_id="t", service_class="slow"))
+    floor.wait(20)
+    assert floor.told("t") == ["task.queued", "task.sla_warning", "task.updated", "task.sla_warning"]
+    floor.do(do.TransferTask(task_id="t", queue="cards", is_age_reset=True))
+    floor.wait(30)
+    assert floor.told("t")[-1] == "task.sla_warning"
+    assert floor.restored().hash() == floor.engine.hash()
+
+
 def test_a_context_does_not_grow_without_end() -> None:
     floor = Floor(TWO)
     floor.task("t")

@@ -57,10 +57,15 @@ def test_urls_that_are_not(url: str, why: str) -> None:
     assert why in str(caught.value)
 
 
-@pytest.mark.parametrize("types", [["task"], ["task.*.x"], ["*.task"], [""], ["Task.*"], []])
+@pytest.mark.parametrize("types", [["task"], ["task.*.x"], ["*.task"], [""], ["Task.*"], [], ["tasks.*"]])
 def test_types_that_no_event_has(types: list[str]) -> None:
     with pytest.raises(PolicyError, match="takt"):
         read(types=types)
+
+
+def test_a_misspelt_type_is_told_with_what_was_meant() -> None:
+    with pytest.raises(PolicyError, match=r"'task.sla_breech' is no type of event; did you mean 'task.sla_breached'\?"):
+        read(types=["*", "task.sla_breech"])
 
 
 @pytest.mark.parametrize(
