@@ -16,12 +16,12 @@ from router.policy.expression import Expression
 from router.policy.project import fit, parse_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from router.domain.decision import Target
 
-_FACTS = (*STEP_FACTS, *TRIGGER_FACTS)
+_FACTS = {**STEP_FACTS, **TRIGGER_FACTS}
 
 
 def read_queues(path: Path) -> Policy:
@@ -60,7 +60,7 @@ def version_of(policy: Policy) -> str:
 
 def problems_of(policy: Policy, folder: Path) -> list[str]:
     """All that is wrong with it, files that it names included; `folder` is where they are looked for."""
-    problems = find_problems(policy, _compile)
+    problems = find_problems(policy, _check)
     for name, score in policy.scores.items():
         if score.file:
             try:
@@ -70,16 +70,23 @@ def problems_of(policy: Policy, folder: Path) -> list[str]:
     return problems
 
 
-def _compile(source: str, facts: Sequence[str]) -> Expression:
+def _check(source: str, facts: Mapping[str, object]) -> None:
+    """Raises: ValueError."""
     try:
-        return Expression(source, facts)
+        Expression(source, facts).check(facts)
     except ExpressionError as error:
         raise ValueError(str(error)) from None
 
 
 def compile_condition(source: str) -> Callable[[dict[str, Any]], bool]:
-    """For the engine, which knows no CEL. Raises: ValueError."""
-    condition = _compile(source, _FACTS)
+    """For the engine, which knows no CEL. Not checked: it may be of a log from before there was a check.
+
+    Raises: ValueError.
+    """
+    try:
+        condition = Expression(source, _FACTS)
+    except ExpressionError as error:
+        raise ValueError(str(error)) from None
     return lambda facts: condition.holds(facts.__getitem__)
 
 

@@ -10,15 +10,15 @@ from router.assign.policy import STEP_FACTS, TRIGGER_FACTS
 from router.assign.score import find_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from router.assign.policy import Policy, QueuePolicy, Step, Trigger
 
-    Compile = Callable[[str, Sequence[str]], object]
-    """Given a condition and the variables that it may name. Raises: ValueError: what is wrong, what is allowed."""
+    Check = Callable[[str, Mapping[str, object]], object]
+    """Given a condition and an example of what it may name. Raises: ValueError: what is wrong, what is allowed."""
 
 
-def find_problems(policy: Policy, compiles: Compile) -> list[str]:
+def find_problems(policy: Policy, checks: Check) -> list[str]:
     """All of them, each with its key and what is allowed; none: the policy can take effect."""
     problems = [] if policy.queues else ["queues: there is none; a queue is a table [queues.NAME]"]
     for name, hours in policy.hours.items():
@@ -38,7 +38,7 @@ def find_problems(policy: Policy, compiles: Compile) -> list[str]:
         ]
         problems += [f"scores.{name}.weights: {unknown}" for unknown in find_unknown(list(score.weights))]
     for name, queue in policy.queues.items():
-        problems += [f"queues.{name}.{problem}" for problem in _of_queue(policy, name, queue, compiles)]
+        problems += [f"queues.{name}.{problem}" for problem in _of_queue(policy, name, queue, checks)]
     circle = _circle(policy)
     if circle:
         problems.append(
@@ -48,7 +48,7 @@ def find_problems(policy: Policy, compiles: Compile) -> list[str]:
     return problems
 
 
-def _of_queue(policy: Policy, name: str, queue: QueuePolicy, compiles: Compile) -> Iterator[str]:
+def _of_queue(policy: Policy, name: str, queue: QueuePolicy, checks: Check) -> Iterator[str]:
     if queue.hours is not None:
         yield from _unknown("hours", (queue.hours,), policy.hours)
     if queue.escalate_to is not None:
@@ -60,26 +60,26 @@ def _of_queue(policy: Policy, name: str, queue: QueuePolicy, compiles: Compile) 
     yield from _undeclared(policy, "skills", queue.skills)
     for number, step in enumerate(queue.steps):
         last = number == len(queue.steps) - 1
-        yield from (f"steps[{number}].{found}" for found in _of_step(policy, step, compiles, is_last=last))
+        yield from (f"steps[{number}].{found}" for found in _of_step(policy, step, checks, is_last=last))
     before_s = 0.0
     for number, trigger in enumerate(queue.overflow):
-        yield from (f"overflow[{number}].{found}" for found in _of_trigger(policy, name, trigger, compiles))
+        yield from (f"overflow[{number}].{found}" for found in _of_trigger(policy, name, trigger, checks))
         if trigger.after_s < before_s:
             yield f"overflow[{number}].after_s: {trigger.after_s:g} comes behind {before_s:g}; put the sooner one first"
         before_s = trigger.after_s
 
 
-def _of_step(policy: Policy, step: Step, compiles: Compile, *, is_last: bool) -> Iterator[str]:
+def _of_step(policy: Policy, step: Step, checks: Check, *, is_last: bool) -> Iterator[str]:
     if (step.for_s is None) != is_last:
         yield "for_s: the last step has none, for it lasts" if is_last else "for_s: only the last step has none"
     yield from _undeclared(policy, "skills", step.skills)
     yield from _unknown("queues", step.queues, policy.queues)
     if step.when is not None:
-        yield from _wrong(step.when, STEP_FACTS, compiles)
+        yield from _wrong(step.when, STEP_FACTS, checks)
 
 
-def _of_trigger(policy: Policy, name: str, trigger: Trigger, compiles: Compile) -> Iterator[str]:
-    yield from _wrong(trigger.when, TRIGGER_FACTS, compiles)
+def _of_trigger(policy: Policy, name: str, trigger: Trigger, checks: Check) -> Iterator[str]:
+    yield from _wrong(trigger.when, TRIGGER_FACTS, checks)
     if trigger.queue is not None:
         yield from _unknown("queue", (trigger.queue,), policy.queues)
     if trigger.queue == name:
@@ -90,9 +90,9 @@ def _of_trigger(policy: Policy, name: str, trigger: Trigger, compiles: Compile) 
         yield "queue: a trigger needs something to do: queue, priority or then"
 
 
-def _wrong(condition: str, facts: Sequence[str], compiles: Compile) -> Iterator[str]:
+def _wrong(condition: str, facts: Mapping[str, object], checks: Check) -> Iterator[str]:
     try:
-        compiles(condition, facts)
+        checks(condition, facts)
     except ValueError as error:
         yield f"when: {error}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -171,13 +171,19 @@ class Policy(_Strict, frozen=True, kw_only=True):
     key_s: Annotated[float, Meta(gt=0, le=604_800, description="for so long")] = 86_400.0
 
 
-STEP_FACTS = ("resource",)
-"""What a step's `when` may name: id, kind, name, queues, skills, attributes, capacity, cost, success of a resource."""
-TRIGGER_FACTS = (
-    "waiting", "ewt_s", "agents", "free", "is_open", "waited_s", "priority", "channel", "service_class", "customer_id",
-    "context", "is_callback", "is_upset",
-)  # fmt: skip
-"""What a trigger's condition can name. `ewt_s` is infinite where nobody is signed in."""
+STEP_FACTS: dict[str, Any] = {
+    "resource": {
+        "id": "ana", "kind": "agent", "name": "Ana", "queues": ["cards"], "skills": {"cards": 3}, "attributes": {},
+        "capacity": 1, "cost": 1.0, "success": 1.0,
+    },
+}  # fmt: skip
+"""What a step's `when` may name, with an example of each, by which it is checked. An empty map may have any keys."""
+TRIGGER_FACTS: dict[str, Any] = {
+    "waiting": 1, "ewt_s": 60.0, "agents": 1, "free": 1, "is_open": True, "waited_s": 60.0, "priority": 0,
+    "channel": "chat", "service_class": "standard", "customer_id": "c-1", "context": {}, "is_callback": False,
+    "is_upset": False,
+}  # fmt: skip
+"""The same of a trigger's. `ewt_s` is infinite where nobody is signed in."""
 BUILT_IN = {
     "voice": ChannelPolicy(exclusive=True, offer_s=20.0),
     "chat": ChannelPolicy(),

@@ -24,7 +24,7 @@ from router.simulate.play import SimulationError
 from router.simulate.replay import Record
 from router.simulate.run import Candidate, Plan, simulate
 from router.simulate.words import show_difference, show_interval
-from router.simulate.world import check_fit, find_world, read_world
+from router.simulate.world import check_fit, find_policies, find_unskilled, find_world, read_world
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -61,18 +61,28 @@ def run(args: Namespace) -> int:
 def _plan_of_world(args: Namespace) -> tuple[Plan, list[Path]]:
     path = find_world(args.world or "day")
     world = read_world(path)
-    paths = args.policy or [path.parent / each for each in world.policies]
+    paths = _stated(args.policy or ()) or find_policies(world, path)
     if not paths:
         raise CommandError(f"no policy to play: name one with --policy, or in `policies` of {shown(path)}")
     for each in paths:
-        check_fit(world, read_queues(each), shown(path), shown(each))
+        policy = read_queues(each)
+        check_fit(world, policy, shown(path), shown(each))
+        for warning in find_unskilled(world, policy, shown(path), shown(each)):
+            note(f"warning: {warning}")
     return Plan(path.stem, world.description, lambda seed: draw_day(world, seed), args.seed, args.days), paths
+
+
+def _stated(policies: Sequence[Path]) -> list[Path]:
+    for path in policies:
+        if not path.exists():
+            raise CommandError(f"--policy {shown(path)}: no such file")
+    return list(policies)
 
 
 def _plan_of_log(args: Namespace) -> tuple[Plan, list[Path]]:
     if not args.policy:
         raise CommandError("--log needs the policies to play, the one that was in force first: --policy queues.toml")
-    policies = [read_queues(each) for each in args.policy]
+    policies = [read_queues(each) for each in _stated(args.policy)]
     record = Record()
     record.read(_commands(args.log), Engine(compile_condition, policies[0]))
     if record.left_out:

@@ -170,7 +170,7 @@ def _unblock(state: State, task: Task, asked: Signature, now_ns: int, found: _Pa
         *soon,
         *_one(lacking, "excluded", "lift_exclusion", "Lift the cool-down after a decline or a missed offer"),
         *_one(lacking, "capacity", "capacity", "One agent at capacity finishes something, or may hold more"),
-        *_presence(state, lacking["presence"]),
+        *_presence(lacking["presence"], now_ns),
         *late,
         *_skills(lacking["skills"], asked.hard, "skill", "the task and its queue need"),
         *_skills(lacking["step_skills"], asked.soft, "step_skill", "the present step asks for"),
@@ -235,7 +235,7 @@ def _next_step(state: State, task: Task, now_ns: int) -> tuple[list[Unblock], li
     return ([change], []) if in_s <= _SOON_S else ([], [change])
 
 
-def _presence(state: State, who: Sequence[Resource]) -> list[Unblock]:
+def _presence(who: Sequence[Resource], now_ns: int) -> list[Unblock]:
     """One for each reason, the most candidates first."""
     reasons: dict[str, list[Resource]] = defaultdict(list)
     for resource in who:
@@ -245,14 +245,14 @@ def _presence(state: State, who: Sequence[Resource]) -> list[Unblock]:
             reasons["ramp"].append(resource)
         else:
             reasons[resource.presence.value].append(resource)
-    texts = {
-        "suspect": "One whose heartbeat is overdue comes back",
-        "ramp": "One who has just begun, and has enough for now, is ready for the next",
-    }
     changes = []
     for reason, some in reasons.items():
-        in_s = max(0, min(each.ramp_ns for each in some) - state.now_ns) / 1e9 if reason == "ramp" else None
-        text = texts.get(reason, f"One who is {reason} becomes available")
+        in_s, text = None, f"One who is {reason} becomes available"
+        if reason == "suspect":
+            text = "One whose heartbeat is overdue comes back"
+        elif reason == "ramp":
+            in_s = max(0, min(each.ramp_ns for each in some) - now_ns) / 1e9
+            text = f"One who has just begun, and has enough for now, is ready for the next in {span(in_s)}"
         changes.append(_change("presence", some, text, about=reason, in_s=in_s))
     return sorted(changes, key=lambda change: -change.candidates)
 

@@ -183,8 +183,17 @@ def _why(told: Explanation) -> str:
     for number, each in enumerate(told.filters):
         if each.name == told.blocking:
             of = f"Of those who meet all before that ({before}) nobody" if number else "Nobody at all"
-            return f"{of} {WORDS[each.name]}."
+            return f"{of} {WORDS[each.name]}{_ramped(told) if each.name == 'presence' else ''}."
         before = each.kept
+    return ""
+
+
+def _ramped(told: Explanation) -> str:
+    """Those who are available, and are not asked yet."""
+    for change in told.unblock:
+        if change.about == "ramp" and change.in_s is not None:
+            first = ", the first" if change.candidates > 1 else ""
+            return f" but {change.candidates} whom the ramp holds back{first} for another {span(change.in_s)}"
     return ""
 
 

@@ -18,7 +18,7 @@ from router.policy.errors import ExpressionError
 from router.policy.syntax import syntax_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 _LOGGER = logging.getLogger("takt.policy")
 FUNCTIONS = frozenset(
@@ -39,6 +39,8 @@ _MACRO = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter)\s*\(\s*(
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 _MATCHES = re.compile(r"\bmatches\s*\(\s*(\"\s*\"\s*\))?")
 _PATTERN_TOKEN = re.compile(r"\\[pP](?:\{[^}]*\}|.)|\\.|\{(\d+)(,?)(\d*)\}|\[\^?\]?|.", re.DOTALL)
+_JUNCTION = re.compile(r"&&|\|\||\?")
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list", dict: "a table"}
 _WEIGHTS = {r"\w": 100, r"\W": 100, r"\p": 100, r"\P": 100, r"\d": 10, r"\D": 10}
 
 
@@ -89,7 +91,7 @@ class Expression:
             except BaseException as error:
                 if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                     raise
-                failure = str(error)[:200] or type(error).__name__
+                failure = _why(error)
             else:
                 if result is False:  # as in CEL, `false` decides even beside an error
                     return False
@@ -101,19 +103,76 @@ class Expression:
 
     def fields_of(self, variable: str) -> set[str] | None:
         """The keys that the condition names of a map, as `map.key` or `map["key"]`. None: it may read any of them."""
-        named: set[str] = set()
-        of_it = re.compile(rf"(?<![\w.]){variable}\b(?:\s*\.\s*(\w+)(?!\w|\s*\()|\s*\[\s*([\"'] *[\"'])\s*\])?")
-        for found in of_it.finditer(self._bare):
-            if not found[1] and not found[2]:
-                return None
-            named.add(found[1] or self.source[found.start(2) + 1 : found.end(2) - 1])
-        return named
+        return _fields(self.source, self._bare, variable)
+
+    def check(self, facts: Mapping[str, Any]) -> None:
+        """Refuse what holds of no subject: fields that are not there, types that never go together.
+
+        A term of a top-level `&&` is tried where all of it is evaluated whatever the subject; what may be right for
+        another one (a key that is missing here, a number in a text) passes.
+
+        Args: facts: one subject's, with all their fields. An empty map may have any.
+        Raises: ExpressionError saying what there is.
+        """
+        for name, there in facts.items():
+            if isinstance(there, dict) and there:
+                unknown = sorted((self.fields_of(name) or set()) - there.keys())
+                if unknown:
+                    said = ", ".join(f"{name}.{field}" for field in unknown)
+                    raise ExpressionError(
+                        f"`{self.source}` names {said}; the fields of {name} are {', '.join(sorted(there))}"
+                    )
+        for term, bare in _terms(self.source, self._bare):
+            if not _JUNCTION.search(bare) and not _MACRO.search(bare):
+                self._try(term, bare, facts)
+
+    def _try(self, term: str, bare: str, facts: Mapping[str, Any]) -> None:
+        program = _compile(term)
+        names = [name for name in program.variables() if name in facts]
+        try:
+            result = program.execute({name: facts[name] for name in names})
+        except (RuntimeError, TypeError) as error:
+            # No overload; of functions, all of which are there, the library says that there is none.
+            if isinstance(error, TypeError) or str(error).startswith("Undefined variable or function"):
+                kinds = ", ".join(said for name in sorted(names) for said in _kinds(term, bare, name, facts[name]))
+                what = f"`{term}` does not go together{f': {kinds}' if kinds else ''}"
+                raise ExpressionError(what if term == self.source else f"`{self.source}`: {what}") from None
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+        else:
+            if not isinstance(result, bool):
+                kind = _KINDS.get(type(result), type(result).__name__)
+                raise ExpressionError(f"`{term}` is {kind}, not true or false")
 
     def _count(self, failure: str) -> None:
         self.errors_total += 1
         self.last_error = failure
         if self.errors_total == 1:
             _LOGGER.warning("condition_failed", extra={"condition": self.source, "why": failure})
+
+
+def _why(error: BaseException) -> str:
+    said = str(error)[:200] or type(error).__name__
+    return f"there is no {said}" if isinstance(error, KeyError) else said
+
+
+def _fields(source: str, bare: str, variable: str) -> set[str] | None:
+    named: set[str] = set()
+    of_it = re.compile(rf"(?<![\w.]){variable}\b(?:\s*\.\s*(\w+)(?!\w|\s*\()|\s*\[\s*([\"'] *[\"'])\s*\])?")
+    for found in of_it.finditer(bare):
+        if not found[1] and not found[2]:
+            return None
+        named.add(found[1] or source[found.start(2) + 1 : found.end(2) - 1])
+    return named
+
+
+def _kinds(source: str, bare: str, variable: str, fact: object) -> list[str]:
+    """What those values are that a term names of one variable, in words."""
+    fields = _fields(source, bare, variable) if isinstance(fact, dict) and fact else None
+    if not isinstance(fact, dict) or not fields:
+        return [f"{variable} is {_KINDS[type(fact)]}"]
+    return [f"{variable}.{field} is {_KINDS[type(fact[field])]}" for field in sorted(fields)]
 
 
 def _compile(source: str) -> cel.Program:
@@ -182,20 +241,26 @@ def _closing(bare: str, start: int) -> int:
     return len(bare)
 
 
-def _split(source: str, bare: str) -> list[str]:
-    """The terms of a top-level `&&`: those of what costs next to nothing, and those of what is dear."""
+def _terms(source: str, bare: str) -> list[tuple[str, str]]:
+    """Those of a top-level `&&`, each with its bare text; the whole where something else is on top."""
     depth, ends, starts = 0, [], [0]
     for at, char in enumerate(bare):
         depth += (char in "([{") - (char in ")]}")
         if depth == 0 and (char == "?" or bare.startswith("||", at)):
-            return [source]
+            return [(source, bare)]
         if depth == 0 and bare.startswith("&&", at):
             ends.append(at)
             starts.append(at + 2)
+    spans = zip(starts, [*ends, len(bare)], strict=True)
+    return [(source[start:end].strip(), bare[start:end].strip()) for start, end in spans]
+
+
+def _split(source: str, bare: str) -> list[str]:
+    """The terms of a top-level `&&`: those of what costs next to nothing, and those of what is dear."""
     cheap: list[str] = []
     dear: list[str] = []
-    for start, end in zip(starts, [*ends, len(bare)], strict=True):
-        (dear if _DEAR.intersection(_NAME.findall(bare[start:end])) else cheap).append(source[start:end])
+    for term, bare_term in _terms(source, bare):
+        (dear if _DEAR.intersection(_NAME.findall(bare_term)) else cheap).append(term)
     return [" && ".join(terms) for terms in (cheap, dear) if terms]
 
 

@@ -170,6 +170,31 @@ def check_fit(world: World, policy: Policy, world_path: str, policy_path: str) -
         _check_skills(tuple(crew.skills), policy, f"{world_path}: crews.{name}.skills", policy_path)
 
 
+def find_policies(world: World, path: Path) -> list[Path]:
+    """The files that `policies` names. Raises: PolicyError: one is not there."""
+    found = [path.parent / stated for stated in world.policies]
+    for number, each in enumerate(found):
+        if not each.exists():
+            raise PolicyError(
+                f"{path}: policies[{number}]: {world.policies[number]}: no such file beside it; "
+                "name a queues.toml there, or with --policy"
+            )
+    return found
+
+
+def find_unskilled(world: World, policy: Policy, world_path: str, policy_path: str) -> list[str]:
+    """Crews that are never asked in a queue of theirs, for want of a skill that it asks for."""
+    told = []
+    for name, crew in world.crews.items():
+        for queue in crew.queues:
+            for skill, least in policy.queues[queue].skills.items():
+                has, asks = crew.skills.get(skill, 0), f"queues.{queue} of {policy_path} asks for"
+                if has < least:
+                    lacks = f"has {skill} at {has} of the {least} that" if has else f"lacks {skill}, which"
+                    told.append(f"{world_path}: crews.{name} {lacks} {asks}: it is never asked there")
+    return told
+
+
 def _check_known(queue: str, policy: Policy, where: str, policy_path: str) -> None:
     if queue not in policy.queues:
         raise PolicyError(f"{where}: {queue!r} is not a queue of {policy_path}; there are {', '.join(policy.queues)}")

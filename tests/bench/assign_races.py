@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _IN_FLIGHT = 40
 """Tasks of one process that have not ended."""
+_ACCEPTS = 2.5
+"""Of a task, at least on average: 2.8 were measured."""
 _GONE = (404, 409, 410, 412)
 _ENDS = ("task.completed", "task.canceled")
 
@@ -267,7 +269,7 @@ def judge(seen: Iterable[Seen]) -> Verdict:
 
 def race(folder: Path, accepts: int, *, processes: int = 3, agents: int = 32) -> tuple[Verdict, list[Seen], Server]:
     """Tasks until there were about so many accepts; the server has stopped when it returns."""
-    quota = max(1, accepts // 4 // processes)
+    quota = max(1, int(accepts / _ACCEPTS) // processes)
     context = multiprocessing.get_context("spawn")
     with Server(folder / "project") as server:
         names = server.sign_in(agents)

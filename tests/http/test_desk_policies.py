@@ -59,6 +59,14 @@ def _with_target(seconds: int) -> str:
     return f"[queues.cards]\n[queues.desk]\ntarget_s = {seconds}\n[queues.humans]\n"
 
 
+def test_a_version_whose_condition_never_holds_is_not_kept(desk: Desk) -> None:
+    with desk.serving(_with_target(30)) as floor:
+        toml = f"""{_with_target(40)}steps = [{{ when = "resource.attribute.tier == 'a'" }}]\n"""
+        detail = floor.ask("POST", f"{PATH}/versions", {"toml": toml}).problem(400, "malformed")
+        assert "queues.humans.steps[0].when: " in detail
+        assert "names resource.attribute; the fields of resource are attributes, capacity" in detail
+
+
 def test_a_version_is_kept_and_put_in_force_and_taken_back(desk: Desk) -> None:
     with desk.serving(_with_target(30)) as floor:
         first = floor.do("GET", f"{PATH}/versions")

@@ -215,6 +215,10 @@ def test_a_dry_run_tells_who_would_be_met(floor: Floor) -> None:
     [
         ({"toml": "[queues.a]\nmost = 0\n"}, "most"),
         ({"toml": "[queues.a]\noverflow = [{ when = 'waiting >' }]\n"}, "when"),
+        (
+            {"policy": {"queues": {"a": {"steps": [{"when": "resource.attribute.tier == 'a'"}]}}}},
+            "queues.a.steps[0].when: `resource.attribute.tier == 'a'` names resource.attribute; the fields of resource",
+        ),
         ({"toml": "[queues.a]\nescalate_to = 'b'\n"}, "escalate_to"),
         ({"policy": {"queues": {"a b": {}}}}, "queues"),
     ],

@@ -112,6 +112,17 @@ def test_check_finds_what_is_wrong_with_queues(project: Path) -> None:
     assert len(findings.problems) == 5
 
 
+def test_check_finds_a_condition_that_never_holds(project: Path) -> None:
+    file = project / "queues.toml"
+    edit(file, "ewt_s > 600.0", "is_open > 600.0")
+    late = "\n[queues.late]\nsteps = [{ when = 'resource.tier > 1' }]\n"
+    file.write_text(file.read_text(encoding="utf-8") + late, encoding="utf-8")
+    first, second = _check(project).problems
+    said = "`is_open > 600.0` does not go together: is_open is true or false"
+    assert first == f"{file}: queues.billing.overflow[0].when: {said}"
+    assert f"{file}: queues.late.steps[0].when: `resource.tier > 1` names resource.tier; the fields of" in second
+
+
 def test_check_finds_adapters_whose_queues_are_not_there(project: Path) -> None:
     file = project / "takt.toml"
     adapter = '[adapters.rocketchat]\ntoken = "0123456789abcdef"\nqueue = "sales"\n'

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,9 +12,6 @@ from router.log import Checkpoint, Entry, LogSettings, SqliteStore
 from router.simulate.play import play
 from tests.cli_runs import edit, takt
 from tests.simulated_days import Watched, agent, always, customer, day, no_pairs, policy
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WORLD = """\
 from = "08:00"
@@ -97,6 +95,47 @@ def test_a_world_without_policies_needs_one(capsys: pytest.CaptureFixture[str], 
     edit(world, 'policies = ["queues.toml"]\n', "")
     done = takt(capsys, "simulate", world)
     assert (done.code, "name one with --policy" in done.err) == (2, True)
+
+
+def test_a_policy_that_is_not_there_is_named_with_its_key(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+    edit(world, 'policies = ["queues.toml"]', 'policies = ["queues.toml", "day.strict.toml"]')
+    done = takt(capsys, "simulate", world)
+    assert done.code == 2
+    assert f"{world}: policies[1]: day.strict.toml: no such file beside it" in done.err
+    assert "takt init" not in done.err
+    gone = takt(capsys, "simulate", world, "--policy", "gone.toml")
+    assert (gone.code, "--policy gone.toml: no such file" in gone.err, "takt init" in gone.err) == (2, True, False)
+
+
+def test_a_crew_without_a_skill_of_its_queue_is_warned_of(capsys: pytest.CaptureFixture[str], world: Path) -> None:
+    queues = world.parent / "queues.toml"
+    assert "warning" not in takt(capsys, "simulate", world, "--days", 1).err
+    edit(queues, "target_s = 30", "target_s = 30\nskills = { cards = 3, german = 1 }")
+    edit(world, "count = 3", "count = 3\nskills = { cards = 2, german = 5 }")
+    done = takt(capsys, "simulate", world, "--days", 1)
+    assert done.code == 0
+    said = "crews.team has cards at 2 of the 3 that queues.line of"
+    assert [said in line for line in done.err.splitlines() if "warning" in line] == [True]
+    edit(world, "cards = 2, ", "")
+    assert "crews.team lacks cards, which queues.line of" in takt(capsys, "simulate", world, "--days", 1).err
+
+
+def test_the_example_of_the_page_does_what_it_says(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[3] / "docs/simulating.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r"^`([\w-]+\.toml)`:\n```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    assert files.keys() == {"my-day.toml", "queues.toml", "changed.toml"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (shown,) = re.findall(r"^```\n\$ takt (simulate my-day.*?)^```", page, re.DOTALL | re.MULTILINE)
+    command, _, output = shown.partition("\n")
+    monkeypatch.chdir(tmp_path)
+    done = takt(capsys, *command.split())
+    assert (done.code, "warning" in done.err) == (0, False)
+    told = "\n".join(line.rstrip() for line in done.out.splitlines())
+    for part in output.split("…\n"):
+        assert part.rstrip() in told
 
 
 def test_the_days_of_a_log_are_played_again(capsys: pytest.CaptureFixture[str], world: Path) -> None:

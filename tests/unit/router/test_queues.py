@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from router.assign.policy import STEP_FACTS, TRIGGER_FACTS
 from router.domain.decision import Target
 from router.policy.errors import PolicyError
 from router.queues import compile_condition, fit_queues, problems_of, read_queues, unknown_targets
+from tests.contact_center import Center
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from router.assign.policy import Policy
 
 ROOT = Path(__file__).parents[3]
@@ -62,6 +66,7 @@ def test_the_version_is_that_of_the_content() -> None:
             "queues.toml: queues.cards: object contains unknown field `huors`; allowed: description",
         ),
         ("[queues.'a b']", "queues.toml: queues.a b: "),
+        ("[queues.a]\nskills = { 'Ger man' = 3 }", "queues.toml: queues.a: skills: key 'Ger man': "),
         ("[queues.cards]\nmost = 0", "queues.toml: queues.cards: most: "),
         ("[queues.cards]\nrank = 'best'", "queues.cards: rank: invalid enum value 'best'; allowed: longest_idle,"),
         ("[queues.cards]\nskills = { cards = 6 }", "queues.toml: queues.cards: skills.cards: expected `int` <= 5"),
@@ -124,6 +129,103 @@ def test_what_does_not_fit_together_is_named(text: str, said: str) -> None:
     found = problems(text)
     assert any(problem.startswith(said) for problem in found), found
     assert len(found) == 1
+
+
+FIELDS = "the fields of resource are attributes, capacity, cost, id, kind, name, queues, skills, success"
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        ("resource.attribute.tier == 'a'", f"names resource.attribute; {FIELDS}"),
+        ("resource['attributs'].tier == 'a'", f"names resource.attributs; {FIELDS}"),
+        ("resource.cost < 1.0 && has(resource.skill)", f"names resource.skill; {FIELDS}"),
+        ("resource.attributes.tier == 'a' || resource.rank > 1", f"names resource.rank; {FIELDS}"),
+        ("skill.cards >= 3", "names skill; the variables are resource"),
+        ("resource.name > 3", "resource.name is text"),
+        ("resource.attributes.tier == 'a' && resource.cost * 2 > 3.0", "resource.cost is a number"),
+        ("resource.kind.type == 'agent'", "resource.kind is text"),
+        ("size(resource.capacity) > 1", "resource.capacity is a whole number"),
+        ("'a' in resource.id", "resource.id is text"),
+        ("resource.capacity", "`resource.capacity` is a whole number, not true or false"),
+    ],
+)
+def test_a_step_names_a_field_that_is_not_there_or_of_another_type(when: str, said: str) -> None:
+    (found,) = problems(f'[queues.a]\nsteps = [{{ for_s = 3 }}, {{ when = "{when}" }}]')
+    assert found.startswith(f"queues.a.steps[1].when: `{when}`")
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        ("channel > 3", "channel is text"),
+        ("context.vip && !waiting", "waiting is a whole number"),
+        ("ewt_s + 3 > 5.0", "ewt_s is a number"),
+        ("is_open >= 1", "is_open is true or false"),
+        ("context > 3", "context is a table"),
+    ],
+)
+def test_a_trigger_compares_what_can_not_be_compared(when: str, said: str) -> None:
+    (found,) = problems(f'[queues.a]\noverflow = [{{ when = "{when}", priority = 1 }}]')
+    assert found.startswith(f"queues.a.overflow[0].when: `{when}`")
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "resource.attributes.tier == 'a' && resource.attributes['site'].floor > 2",
+        "resource.skills.cards >= 3 && 'law' in resource.skills",
+        "resource.queues[3] == 'law' || resource.queues.exists(q, q == 'a')",
+        "size(resource.attributes) > 2 && resource['cost'] < 1",
+        "int(resource.name) > 3 && timestamp(resource.id) > timestamp('2026-01-01T00:00:00Z')",
+        "10 / (resource.capacity - 1) > 2",
+        "has(resource.attributes.age) ? resource.attributes.age > 3 : resource.name > 3",
+        "size(resource) > 3 || 'attributes' in resource",
+        "resource.capacity > 3 || resource.name > 3",
+        "resource.cost > 3 && resource.capacity >= 2.5",
+        "resource.name != 'resource.attribute' && resource.kind == 'agent'",
+        "resource.kind.startsWith('a') && resource.name.size() > 2 && true",
+    ],
+)
+def test_a_step_that_is_right_for_some_is_allowed(when: str) -> None:
+    assert problems(f'[queues.a]\nsteps = [{{ when = "{when}" }}]') == []
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["context.amount > 3 || context['vip']", "has(context.a.b) && size(context) < 9", "ewt_s > 3 && ewt_s > waiting"],
+)
+def test_a_trigger_that_is_right_for_some_is_allowed(when: str) -> None:
+    assert problems(f'[queues.a]\noverflow = [{{ when = "{when}", priority = 1 }}]') == []
+
+
+def test_conditions_of_a_log_are_compiled_whatever_they_name() -> None:
+    """A policy that was in force before such conditions were refused can still be recovered."""
+    assert not compile_condition("resource.attribute.tier == 'a'")({"resource": {"attributes": {"tier": "a"}}})
+
+
+def _kinds(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: _kinds(fact) if name == "resource" else type(fact) for name, fact in facts.items()}
+
+
+def test_the_facts_that_conditions_are_checked_with_are_those_of_the_engine() -> None:
+    seen: list[dict[str, Any]] = []
+
+    def compiled(_: str) -> Callable[[dict[str, Any]], bool]:
+        def holds(facts: dict[str, Any]) -> bool:
+            seen.append(facts)
+            return False
+
+        return holds
+
+    text = '[queues.cards]\nsteps = [{ when = "step" }]\noverflow = [{ when = "trigger", priority = 1 }]'
+    center = Center(policy(text), compile_condition=compiled)
+    center.agent("ana", "cards")
+    center.task("one", "cards")
+    assert _kinds(seen[0]) == _kinds(STEP_FACTS)
+    assert _kinds(seen[-1]) == _kinds(TRIGGER_FACTS)
 
 
 def test_a_circle_that_takes_its_time_is_allowed() -> None:

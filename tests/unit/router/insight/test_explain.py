@@ -10,7 +10,7 @@ import pytest
 
 from router.assign.command import PutResource, SetQueue, UpdateTask
 from router.assign.entity import ChannelLimit, Resource
-from router.assign.policy import ChannelPolicy, ClassPolicy, HoursPolicy, Policy, QueuePolicy, Step
+from router.assign.policy import ChannelPolicy, ClassPolicy, HoursPolicy, Policy, QueuePolicy, RampPolicy, Step
 from router.assign.transition import Presence, TaskState
 from router.insight.explain import explain
 from router.insight.explanation import Explanation, Unblock
@@ -116,6 +116,27 @@ def test_a_step_that_begins_soon_is_worth_waiting_for() -> None:
     assert "It is in step 1 of 3; the next one begins in 20 s." in explanation.sentences
     center.at(30)
     assert center.state.tasks["one"].offers[-1].resource_id == "ben"
+
+
+def test_who_is_held_back_by_the_ramp_and_until_when() -> None:
+    """Ana is available: to say that nobody is would be wrong."""
+    center = Center(Policy(queues={"care": QueuePolicy()}, ramp=RampPolicy(most=1, window_s=20.0)))
+    center.agent("ana", "care", capacity=3, channels={"chat": ChannelLimit(most=3)})
+    center.agent("ben", "care", presence="away")
+    center.agent("cem", "care", presence="away")
+    center.task("one", "care")
+    center.accept("one")
+    center.task("two", "care")
+    explanation = told(center.at(5), "two")
+    assert explanation.blocking == "presence"
+    assert explanation.sentences[1] == (
+        "Of those who meet all before that (3) nobody is available but 1 whom the ramp holds back for another 15 s."
+    )
+    (ramp,) = [change for change in explanation.unblock if change.about == "ramp"]
+    assert (ramp.in_s, ramp.candidates) == (15.0, 1)
+    assert ramp.sentence.endswith("is ready for the next in 15 s: 1 candidate.")
+    center.at(20)
+    assert center.state.tasks["two"].offers[-1].resource_id == "ana"
 
 
 def test_closed_and_later() -> None:
