@@ -138,7 +138,7 @@ FIELDS = "the fields of resource are attributes, capacity, cost, id, kind, name,
     ("when", "said"),
     [
         ("resource.attribute.tier == 'a'", f"names resource.attribute; {FIELDS}"),
-        ("resource['attribute_s'].tier == 'a'", f"names resource.attributs; {FIELDS}"),
+        ("resource['properties'].tier == 'a'", f"names resource.properties; {FIELDS}"),
         ("resource.cost < 1.0 && has(resource.skill)", f"names resource.skill; {FIELDS}"),
         ("resource.attributes.tier == 'a' || resource.rank > 1", f"names resource.rank; {FIELDS}"),
         ("skill.cards >= 3", "names skill; the variables are resource"),
