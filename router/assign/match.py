@@ -121,9 +121,15 @@ def _best(state: State, resource: Resource) -> tuple[Task, str] | None:
     """Whose turn it is with a resource, and why."""
     policy, now_ns = state.policy, state.now_ns
     best: tuple[int, int, Task, str] | None = None
-    ceilings: dict[str, int] = {}
+    ceilings: dict[str, int] = {}  # by class
+    gathers: dict[str, bool] = {}  # by queue
     for group in state.index.groups_of(resource):
-        if not group.size or gather.is_gathering(state, group.signature.queue):
+        if not group.size:
+            continue
+        queue = group.ask[0]
+        if queue not in gathers:
+            gathers[queue] = gather.is_gathering(state, queue)
+        if gathers[queue]:
             continue
         for service_class, line in group.lines.items():
             if service_class not in ceilings:

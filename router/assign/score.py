@@ -71,6 +71,8 @@ def find_unknown(names: list[str]) -> list[str]:
 
 def value_of(features: tuple[Feature, ...], subject: Task | Resource) -> float:
     """The product of some features of a task or a resource."""
+    if len(features) == 1:  # most often
+        return _number(_find(features[0], subject), features[0].wanted)
     return prod([_number(_find(feature, subject), feature.wanted) for feature in features])
 
 
