@@ -75,7 +75,7 @@ def _listen_error(error: OSError, config: Config) -> CommandError | None:
         return None
     return CommandError(
         f"server.port: {server.port} on {server.host} {reasons[error.errno]}; "
-        "choose another with --port, 0 for any free one"
+        "choose another with --port or TAKT__SERVER__PORT, 0 for any free one"
     )
 
 
