@@ -87,7 +87,9 @@ def assign(state: State, task: Task, offer: Offer, move: TaskMove) -> None:
     now_ns = state.now_ns
     state.index.step_out(task)
     task.state = follow(TASK, task.state, move, f"task {task.id}")
-    resource.missed = 0
+    if resource.missed:
+        resource.missed = 0
+        state.touch("resource", resource.id)
     task.step_ns = task.trigger_ns = task.overflows = 0
     task.excluded = {name: until for name, until in task.excluded.items() if until < 0}
     is_automatic = resource.kind == "bot"

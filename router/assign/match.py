@@ -106,7 +106,9 @@ def seek_all(state: State, queue: str) -> None:
 
 def seek_tasks(state: State, resource: Resource) -> None:
     """Offer a resource what it has room for, the most urgent first; of very much the rest in the next ticks."""
-    resource.seek_ns = 0
+    if resource.seek_ns:
+        resource.seek_ns = 0
+        state.touch("resource", resource.id)
     for _ in range(_AT_ONCE):
         if (best := _best(state, resource)) is None:
             return

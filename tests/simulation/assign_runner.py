@@ -189,7 +189,19 @@ class Checked:
         due_ns = self.engine.due_ns()
         if due_ns is not None and due_ns <= state.now_ns:
             return
-        self._break_if(check(state) + self.fold.check(state))
+        self._break_if([*check(state), *self.fold.check(state), *self._unwritten()])
+
+    def _unwritten(self) -> Iterable[Violation]:
+        """I13: what differs from the last checkpoint is known to be changed, so the next one has it."""
+        state = self.engine.state
+        kinds: dict[str, dict[str, Any]] = {
+            "task": state.tasks, "resource": state.resources, "queue": state.queues, "key": dict(state.keys),
+        }  # fmt: skip
+        touched = set(self.engine.touched())
+        for kind, entities in kinds.items():
+            for name, entity in entities.items():
+                if (kind, name) not in touched and self._rows.get((kind, name)) != msgspec.msgpack.encode(entity):
+                    yield Violation("I13", name, f"a checkpoint would not have the {kind}'s change")
 
     def _checkpoint(self) -> None:
         for change in self.engine.take_changes():
@@ -198,6 +210,7 @@ class Checked:
             else:
                 self._rows[change.kind, change.id] = change.body
         self._saved = len(self.log)
+        self._break_if(self._unwritten())
 
     def _restart(self) -> None:
         """Go on with what the last checkpoint and the log after it give."""
@@ -267,9 +280,9 @@ class Life:
         while len(checked.entries) < until:
             self._pass()
             roll = rng.random()
-            if roll < 0.005:
-                self._do("checkpoint" if roll < 0.003 else "restart")
-                if roll >= 0.003:
+            if roll < 0.05:
+                self._do("checkpoint" if roll < 0.048 else "restart")
+                if roll >= 0.048:
                     self._do(Resume(epoch=checked.engine.state.epoch + 1))
             else:
                 self._do(self._commands.draw(checked.engine.state))

@@ -191,3 +191,15 @@ def test_a_restart_is_not_taken_for_customers_who_left() -> None:
     assert floor.get("t").state is TaskState.QUEUED
     floor.wait(1)
     assert floor.get("t").outcome == "abandoned"
+
+
+def test_missed_offers_that_an_acceptance_forgives_are_in_the_next_checkpoint() -> None:
+    """Found by 20 million random steps: the acceptance alone does not change what the resource holds."""
+    floor = Floor({"queues": {"cards": {"cooldown_s": 0, "max_missed": 9}}, "channels": {"chat": {"offer_s": 10}}})
+    floor.agent("ana")
+    floor.task("t")
+    floor.wait(11)
+    assert floor.engine.state.resources["ana"].missed == 1
+    floor.engine.take_changes()
+    floor.accept("t")
+    assert ("resource", "ana") in floor.engine.touched()
