@@ -115,9 +115,10 @@ class Matcher:
             _LOGGER.exception("matching_failed", extra={"queue": matching.queue})
         # As the tasks of a matching, and so its pairs, are sorted: the most urgent first.
         for first in range(0, max(1, len(pairs)), _AT_ONCE):
+            if first:
+                await _let_others_run()
             part, has_more = pairs[first : first + _AT_ONCE], first + _AT_ONCE < len(pairs)
             self._propose(Propose(number=matching.number, pairs=part, has_more=has_more))
-            await _let_others_run()
 
     async def _pairs(self, state: State, matching: Matching) -> tuple[Pair, ...]:
         meeting, queue = meet(state, matching), state.queue_policy(matching.queue)

@@ -14,14 +14,14 @@ from hashlib import sha256
 _KIND = "agent"
 _PURPOSE = b"takt agent token 1\n"  # so that no other use of the secret makes a valid signature
 _MAX_CHARS = 512
-MOST_SECRET = 256
+_MOST_SECRET = 256
 
 
 def check_secret(key: str, value: str, least: int) -> None:
     """Also keeps line ends out of headers. Raises: ValueError: what is wanted; the secret is not repeated."""
-    if not least <= len(value) <= MOST_SECRET or not value.isascii() or not value.isprintable() or " " in value:
+    if not least <= len(value) <= _MOST_SECRET or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError(
-            f"{key}: must be {least} to {MOST_SECRET} printable ASCII characters without a blank; "
+            f"{key}: must be {least} to {_MOST_SECRET} printable ASCII characters without a blank; "
             "make one with `openssl rand -hex 32`"
         )
 
